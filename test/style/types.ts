@@ -1,0 +1,18 @@
+// Type-checks every room with its own tsconfig (STYLE 2): a DOM or Node name in the wrong room fails here.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+const rooms = ['engine', 'engine/host', 'main', 'preload', 'renderer', 'assets', 'test'];
+
+let failed = 0;
+for (const room of rooms) {
+  const config = path.join(root, room, 'tsconfig.json');
+  if (!existsSync(config)) continue;
+  const result = spawnSync(process.execPath, [compiler, '-p', config], { cwd: root, stdio: 'inherit' });
+  if (result.status !== 0) failed += 1;
+}
+process.exit(failed === 0 ? 0 : 1);
