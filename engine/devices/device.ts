@@ -15,6 +15,21 @@ export interface MmioDevice {
   reset(): void;
 }
 
+/** A 64-bit value as two unsigned words. */
+export interface WideValue {
+  low: number;
+  high: number;
+}
+
+/**
+ * A device with 64-bit registers that must be accessed in one piece (a timer that may carry between two halves).
+ * All other devices get an 8-byte access as two of 4 bytes, low word first.
+ */
+export interface WideDevice extends MmioDevice {
+  readWide(offset: number, result: WideValue): void;
+  writeWide(offset: number, low: number, high: number): void;
+}
+
 /** A level-triggered interrupt line into the PLIC. Setting the level it already has is free. */
 export interface IrqLine {
   set(level: boolean): void;
