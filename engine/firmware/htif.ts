@@ -54,7 +54,7 @@ export interface HtifAnswer {
   readonly fromHost?: bigint;
   /** The program waits for a byte: store `consoleInput(byte)` in `fromhost` when there is one. */
   readonly wantsInput?: boolean;
-  /** The program did what nobody answers: for the guest error counter. */
+  /** The program did what nobody answers: for the guest error counter. One of a few fixed texts. */
   readonly guestError?: string;
 }
 
@@ -86,7 +86,7 @@ export function answerToHost(value: bigint, services: HtifServices): HtifAnswer 
     case 'system-call':
       return systemCall(request.at, services);
     case 'unknown':
-      return { guestError: `HTIF has no device ${request.device} with command ${request.command}` };
+      return { guestError: 'HTIF request for a device or command that is not there' };
   }
 }
 
@@ -105,7 +105,7 @@ const LONGEST_WRITE = 2 ** 20;
 function systemCall(at: number, services: HtifServices): HtifAnswer {
   const block = new Uint8Array(WORDS * 8);
   if (at % 8 !== 0 || !services.read(at, block)) {
-    return { guestError: `HTIF system call block at 0x${at.toString(16)} is not in RAM` };
+    return { guestError: 'HTIF system call whose arguments are not in RAM' };
   }
   const number = u64(block, 0);
   const known = number === SYSTEM_CALL_WRITE;
@@ -114,7 +114,7 @@ function systemCall(at: number, services: HtifServices): HtifAnswer {
   new DataView(answer.buffer).setBigInt64(0, result, true);
   services.write(at, answer);
   // The program waits for `fromhost`, whatever became of its call.
-  return known ? { fromHost: 1n } : { fromHost: 1n, guestError: `HTIF system call ${number} is not offered` };
+  return known ? { fromHost: 1n } : { fromHost: 1n, guestError: 'HTIF system call that is not offered' };
 }
 
 function write(file: bigint, address: bigint, length: bigint, services: HtifServices): bigint {
