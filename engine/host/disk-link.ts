@@ -1,0 +1,178 @@
+// The hart's end of the disks: virtio-blk takes requests from the guest and submits them here; the I/O thread
+// (disk-server.ts), where the files are, runs them. Requests and completions travel in two bounded rings; data does not
+// travel at all: the I/O thread reads and writes the pinned frames in the shared machine memory.
+import { machineAddress } from '../base/addresses.ts';
+import { AfterimageError } from '../base/errors.ts';
+import { RecordRing } from '../base/shared-ring.ts';
+import type { BlockBackend, BlockRequest, BlockStatus } from '../devices/virtio/block/backend.ts';
+import type { MemorySegment } from '../memory/guest-memory.ts';
+import {
+  type Completion,
+  type DiskRecord,
+  decodeCompletion,
+  encodeRequest,
+  MOST_SEGMENTS,
+  worse,
+} from './disk-protocol.ts';
+import type { Doorbell } from './doorbell.ts';
+
+/** Room for eight of the longest requests, or a thousand usual ones of a few segments. */
+const REQUEST_RING = 128 * 1024;
+const COMPLETION_RING = 16 * 1024;
+/**
+ * A poll that took so many completions may have made room that the I/O thread waits for, and tells it. A full ring
+ * holds more than a thousand, so a poll that follows a full ring always takes more than this.
+ */
+const MANY_COMPLETIONS = 256;
+/** The smallest unit of a disk: a piece of a longer request ends at a multiple of it. */
+const SECTOR = 512;
+
+export interface DiskBuffers {
+  readonly requests: SharedArrayBuffer;
+  readonly completions: SharedArrayBuffer;
+}
+
+export function createDiskBuffers(): DiskBuffers {
+  return { requests: RecordRing.create(REQUEST_RING).buffer, completions: RecordRing.create(COMPLETION_RING).buffer };
+}
+
+export interface DiskShape {
+  /** In bytes. */
+  readonly size: number;
+  readonly readonly: boolean;
+}
+
+interface Operation {
+  readonly done: (status: BlockStatus) => void;
+  pieces: number;
+  status: BlockStatus;
+}
+
+/** All disks of a machine, on the hart thread. */
+export class DiskLink {
+  readonly disks: readonly BlockBackend[];
+  readonly #requests: RecordRing;
+  readonly #completions: RecordRing;
+  readonly #ioBell: Doorbell;
+  readonly #operations = new Map<number, Operation>();
+  /** Encoded requests that found no room in the ring, oldest first. Bounded by the queues of the devices. */
+  readonly #waiting: Uint8Array[] = [];
+  #nextTag = 0;
+
+  constructor(buffers: DiskBuffers, ioBell: Doorbell, shapes: readonly DiskShape[]) {
+    this.#requests = RecordRing.over(buffers.requests);
+    this.#completions = RecordRing.over(buffers.completions);
+    this.#ioBell = ioBell;
+    this.disks = shapes.map((shape, index) => new RemoteDisk(this, index, shape));
+  }
+
+  /** Records that the I/O thread has not completed. */
+  get inFlight(): number {
+    return this.#operations.size;
+  }
+
+  submit(disk: number, request: BlockRequest, done: (status: BlockStatus) => void): void {
+    const pieces = inPieces(request);
+    const operation: Operation = { done, pieces: pieces.length, status: 'ok' };
+    for (const piece of pieces) {
+      const tag = this.#takeTag();
+      this.#operations.set(tag, operation);
+      this.#waiting.push(encodeRequest({ ...piece, tag, disk }));
+    }
+    this.#push();
+  }
+
+  /** Calls `done` of what has completed, and sends what waited for room. To be called after the I/O thread has rung. */
+  poll(): void {
+    let taken = 0;
+    for (let record = this.#completions.shift(); record !== undefined; record = this.#completions.shift()) {
+      taken += 1;
+      this.#complete(decodeCompletion(record));
+    }
+    if (taken > MANY_COMPLETIONS) this.#ioBell.ring();
+    this.#push();
+  }
+
+  #complete(completion: Completion): void {
+    const operation = this.#operations.get(completion.tag);
+    if (operation === undefined) {
+      throw new AfterimageError('internal', 'A disk request completed twice', { tag: completion.tag });
+    }
+    this.#operations.delete(completion.tag);
+    operation.pieces -= 1;
+    operation.status = worse(operation.status, completion.status);
+    if (operation.pieces === 0) operation.done(operation.status);
+  }
+
+  #push(): void {
+    let pushed = 0;
+    while (pushed < this.#waiting.length && this.#requests.push(this.#waiting[pushed]!)) pushed += 1;
+    if (pushed === 0) return;
+    this.#waiting.splice(0, pushed);
+    this.#ioBell.ring();
+  }
+
+  /** A number that no record in flight has: numbers come around after 2^32 records. */
+  #takeTag(): number {
+    while (this.#operations.has(this.#nextTag)) this.#nextTag = (this.#nextTag + 1) >>> 0;
+    const tag = this.#nextTag;
+    this.#nextTag = (tag + 1) >>> 0;
+    return tag;
+  }
+}
+
+/** One disk as the hart's devices see it. `done` is called by a later `DiskLink.poll`. */
+class RemoteDisk implements BlockBackend {
+  readonly size: number;
+  readonly readonly: boolean;
+  readonly #link: DiskLink;
+  readonly #index: number;
+
+  constructor(link: DiskLink, index: number, shape: DiskShape) {
+    this.#link = link;
+    this.#index = index;
+    this.size = shape.size;
+    this.readonly = shape.readonly;
+  }
+
+  submit(request: BlockRequest, done: (status: BlockStatus) => void): void {
+    this.#link.submit(this.#index, request, done);
+  }
+}
+
+type Piece = Omit<DiskRecord, 'tag' | 'disk'>;
+
+/** The request itself, or several that make it up when it has more segments than a record holds. */
+function inPieces(request: BlockRequest): Piece[] {
+  if (request.segments.length <= MOST_SEGMENTS) return [request];
+  const pieces: Piece[] = [];
+  const rest = [...request.segments].reverse();
+  let offset = request.offset;
+  while (rest.length > 0) {
+    const segments: MemorySegment[] = [];
+    let length = 0;
+    while (segments.length < MOST_SEGMENTS && rest.length > 0) {
+      const segment = rest.pop()!;
+      segments.push(segment);
+      length += segment.length;
+    }
+    if (rest.length > 0) length -= giveBack(length % SECTOR, segments, rest);
+    pieces.push({ kind: request.kind, offset, length, segments });
+    offset += length;
+  }
+  return pieces;
+}
+
+/** Moves the last `count` bytes of `segments` back to `rest`, which is in reverse order; returns `count`. */
+function giveBack(count: number, segments: MemorySegment[], rest: MemorySegment[]): number {
+  let left = count;
+  while (left > 0) {
+    const last = segments.pop()!;
+    const moved = Math.min(left, last.length);
+    const kept = last.length - moved;
+    if (kept > 0) segments.push({ address: last.address, length: kept });
+    rest.push({ address: machineAddress(last.address + kept), length: moved });
+    left -= moved;
+  }
+  return count;
+}

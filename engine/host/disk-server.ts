@@ -1,0 +1,136 @@
+// The I/O thread's end of the disks: takes request records from the ring, runs them on the disks, many at a time, and
+// puts completions into the other ring (disk-link.ts has the hart's end).
+import { AfterimageError, assertNever } from '../base/errors.ts';
+import { RecordRing } from '../base/shared-ring.ts';
+import type { BlockStatus } from '../devices/virtio/block/backend.ts';
+import type { Disk } from '../disk/disk.ts';
+import type { DiskBuffers } from './disk-link.ts';
+import { type DiskRecord, decodeRequest, encodeCompletion } from './disk-protocol.ts';
+import type { Doorbell } from './doorbell.ts';
+
+/** Requests that run at once. The host runs four file operations at a time; the rest only must not starve them. */
+const MOST_IN_FLIGHT = 64;
+
+export interface DiskServerParts {
+  readonly buffers: DiskBuffers;
+  readonly hartBell: Doorbell;
+  readonly disks: readonly Disk[];
+  /** The machine memory's bytes. */
+  readonly memory: SharedArrayBuffer;
+  /** A disk failed on the host's side; the guest sees an I/O error. */
+  readonly report: (error: AfterimageError) => void;
+}
+
+interface Running {
+  readonly record: DiskRecord;
+  readonly finished: Promise<void>;
+}
+
+/** Runs requests on disks. Those that overlap take effect in the order in which the hart submitted them. */
+export class DiskServer {
+  readonly #parts: DiskServerParts;
+  readonly #requests: RecordRing;
+  readonly #completions: RecordRing;
+  readonly #running = new Set<Running>();
+  /** Completions that found no room in the ring, oldest first. */
+  readonly #waiting: Uint8Array[] = [];
+  readonly #whenFinished: (() => void)[] = [];
+  #hartEnded = false;
+
+  constructor(parts: DiskServerParts) {
+    this.#parts = parts;
+    this.#requests = RecordRing.over(parts.buffers.requests);
+    this.#completions = RecordRing.over(parts.buffers.completions);
+  }
+
+  /** Starts requests and delivers completions as far as there is room. To be called after the hart has rung. */
+  pump(): void {
+    this.#deliver();
+    // A ring full of completions that the hart does not take must not grow a queue here.
+    while (this.#running.size < MOST_IN_FLIGHT && this.#waiting.length === 0) {
+      const record = this.#requests.shift();
+      if (record === undefined) break;
+      this.#start(decodeRequest(record));
+    }
+    if (this.#running.size > 0 || !this.#requests.empty) return;
+    for (const resolve of this.#whenFinished.splice(0)) resolve();
+  }
+
+  /** For when the hart has ended: resolves when every request that it left in the ring has run. */
+  finish(): Promise<void> {
+    this.#hartEnded = true;
+    this.#waiting.length = 0;
+    return new Promise(resolve => {
+      this.#whenFinished.push(resolve);
+      this.pump();
+    });
+  }
+
+  #start(record: DiskRecord): void {
+    const earlier = [...this.#running].filter(other => conflicts(other.record, record)).map(other => other.finished);
+    const finished = this.#serve(record, earlier).then(status => {
+      this.#running.delete(running);
+      if (!this.#hartEnded) this.#waiting.push(encodeCompletion({ tag: record.tag, status }));
+      this.pump();
+    });
+    const running: Running = { record, finished };
+    this.#running.add(running);
+  }
+
+  async #serve(record: DiskRecord, earlier: readonly Promise<void>[]): Promise<BlockStatus> {
+    try {
+      if (earlier.length > 0) await Promise.all(earlier);
+      const disk = this.#parts.disks[record.disk];
+      if (disk === undefined) throw new AfterimageError('internal', 'A request names a disk that does not exist');
+      await perform(disk, record, this.#parts.memory);
+      return 'ok';
+    } catch (thrown) {
+      const error = AfterimageError.from(thrown);
+      if (error.kind === 'unsupported') return 'unsupported';
+      this.#parts.report(error);
+      return 'io-error';
+    }
+  }
+
+  #deliver(): void {
+    let delivered = 0;
+    while (delivered < this.#waiting.length && this.#completions.push(this.#waiting[delivered]!)) delivered += 1;
+    if (delivered === 0) return;
+    this.#waiting.splice(0, delivered);
+    this.#parts.hartBell.ring();
+  }
+}
+
+/** Whether the order of two requests can be seen: they share a byte, and not both only read it. */
+function conflicts(a: DiskRecord, b: DiskRecord): boolean {
+  if (a.disk !== b.disk || (a.kind === 'read' && b.kind === 'read')) return false;
+  return a.offset < b.offset + b.length && b.offset < a.offset + a.length;
+}
+
+async function perform(disk: Disk, record: DiskRecord, memory: SharedArrayBuffer): Promise<void> {
+  switch (record.kind) {
+    case 'read':
+      return await disk.read(record.offset, views(record, memory));
+    case 'write':
+      return await disk.write(record.offset, views(record, memory));
+    case 'flush':
+      return await disk.flush();
+    case 'discard':
+      return await disk.discard(record.offset, record.length);
+    case 'write-zeroes':
+      return await disk.writeZeroes(record.offset, record.length);
+    default:
+      return assertNever(record.kind, 'disk request');
+  }
+}
+
+function views(record: DiskRecord, memory: SharedArrayBuffer): Uint8Array[] {
+  const total = record.segments.reduce((sum, segment) => sum + segment.length, 0);
+  if (total !== record.length) throw new AfterimageError('internal', 'The segments of a request do not add up');
+  return record.segments.map(({ address, length }) => {
+    if (!(address >= 0 && length >= 0 && address + length <= memory.byteLength)) {
+      throw new AfterimageError('internal', 'A disk request points outside machine memory', { address, length });
+    }
+    return new Uint8Array(memory, address, length);
+  });
+}
