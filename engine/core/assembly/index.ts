@@ -1,0 +1,9 @@
+// What the compiled core offers: running, the slow-path services that devices and the memory manager need, and the
+// layout of everything in memory.
+export * from './layout';
+export { begin, run, settle, RAN_BUDGET, RAN_STOP, RAN_WAITING } from './run';
+export { frameForStore, frameOf } from './memory';
+export { flushAll, translate } from './mmu';
+export { dropAll } from './code';
+export { csrsChanged, readCsr, writeCsr } from './csr';
+export { pendingInterrupts } from './trap';

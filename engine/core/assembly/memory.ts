@@ -1,0 +1,113 @@
+// Frames of machine memory and the one write barrier (DESIGN 4): everything that writes guest memory (stores, AMOs,
+// the page walker, device DMA, loaders) gets its frame from `frameForStore`, or from a store-TLB entry filled by it.
+import {
+  CODE_INDEX, CODE_META, EPOCH, FRAMES, FRAME_CODE, FRAME_STATE, HOLDING, MAP, MAP_COUNT, MAP_FIRST, MAP_LOOKUPS,
+  MMIO_FAULT, MMIO_HIGH, PAGE_EPOCH, RAM_BASE, RAM_PAGES, STALE_LIST,
+} from './layout';
+import { cowFault, mmioLoad, mmioStore } from './host';
+import { leave } from './hart';
+
+/** Code slots whose frame was written since they were decoded; they are dropped at the next FENCE.I. */
+export let staleCount: u32 = 0;
+
+export function forgetStale(): void {
+  staleCount = 0;
+}
+
+/** The frame behind a guest-physical page number. Only slow paths ask, so a TLB hit costs the same either way (V4, V12). */
+@inline
+export function frameOf(page: u32): u32 {
+  const index = page - load<u32>(MAP_FIRST);
+  if (index < load<u32>(MAP_COUNT)) {
+    store<u64>(MAP_LOOKUPS, load<u64>(MAP_LOOKUPS) + 1);
+    return load<u32>(MAP + (page << 2));
+  }
+  return page;
+}
+
+/** Where a frame's bytes are. */
+@inline
+export function frameAddress(frame: u32): u32 {
+  return FRAMES + (frame << 12);
+}
+
+/** Makes a page writable and says which frame to write. */
+export function frameForStore(page: u32): u32 {
+  const epoch = load<u32>(EPOCH);
+  if (load<u32>(PAGE_EPOCH + (page << 2)) != epoch) {
+    if (load<u32>(HOLDING)) cowFault(page);
+    store<u32>(PAGE_EPOCH + (page << 2), epoch);
+  }
+  const frame = frameOf(page);
+  if (load<u8>(FRAME_STATE + frame) & FRAME_CODE) markStale(frame);
+  return frame;
+}
+
+/**
+ * A frame with decoded code is about to be written. The architecture lets old instructions be executed until the next
+ * FENCE.I, so they are only marked here: a page that mixes code and data does not thrash.
+ */
+function markStale(frame: u32): void {
+  store<u8>(FRAME_STATE + frame, load<u8>(FRAME_STATE + frame) & ~(<u8>FRAME_CODE));
+  const slot = <u32>load<u16>(CODE_INDEX + (frame << 1)) - 1;
+  store<u32>(CODE_META + (slot << 4), 1, 4);
+  store<u32>(STALE_LIST + (staleCount << 2), slot);
+  staleCount += 1;
+}
+
+/** Whether a guest-physical address (of an access that does not cross a page) is RAM. */
+@inline
+export function isRam(address: u64): bool {
+  return address - RAM_BASE < <u64>load<u32>(RAM_PAGES) << 12;
+}
+
+@inline
+export function pageOf(address: u64): u32 {
+  return <u32>((address - RAM_BASE) >> 12);
+}
+
+/** Machine address of a RAM byte for reading. */
+@inline
+export function machineForLoad(address: u64): u32 {
+  return frameAddress(frameOf(pageOf(address))) + (<u32>address & 0xfff);
+}
+
+@inline
+export function machineForStore(address: u64): u32 {
+  return frameAddress(frameForStore(pageOf(address))) + (<u32>address & 0xfff);
+}
+
+export function loadSized(at: u32, size: u32): u64 {
+  if (size == 8) return load<u64>(at);
+  if (size == 4) return <u64>load<u32>(at);
+  if (size == 2) return <u64>load<u16>(at);
+  return <u64>load<u8>(at);
+}
+
+export function storeSized(at: u32, size: u32, value: u64): void {
+  if (size == 8) store<u64>(at, value);
+  else if (size == 4) store<u32>(at, <u32>value);
+  else if (size == 2) store<u16>(at, <u16>value);
+  else store<u8>(at, <u8>value);
+}
+
+/** False when nothing is mapped there. The value is in `deviceValue`. */
+export let deviceValue: u64 = 0;
+
+export function deviceLoad(address: u64, size: u32): bool {
+  if (address >> 32 != 0 || (address & <u64>(size - 1)) != 0) return false;
+  store<u32>(MMIO_FAULT, 0);
+  store<u32>(MMIO_HIGH, 0);
+  const low = mmioLoad(<u32>address, size);
+  leave();
+  deviceValue = <u64>low | (size == 8 ? <u64>load<u32>(MMIO_HIGH) << 32 : 0);
+  return load<u32>(MMIO_FAULT) == 0;
+}
+
+export function deviceStore(address: u64, size: u32, value: u64): bool {
+  if (address >> 32 != 0 || (address & <u64>(size - 1)) != 0) return false;
+  store<u32>(MMIO_FAULT, 0);
+  mmioStore(<u32>address, size, <u32>value, <u32>(value >> 32));
+  leave();
+  return load<u32>(MMIO_FAULT) == 0;
+}

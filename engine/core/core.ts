@@ -1,0 +1,207 @@
+import { guestPhys, type GuestPhys } from '../base/addresses.ts';
+
+/** What the core asks of its host; all calls come on the hart thread, from within `run`. */
+export interface CoreHost {
+  /** Reads 1, 2, 4 or 8 bytes at a guest-physical address outside RAM; undefined when no device answers. */
+  mmioLoad(address: number, width: number): number | bigint | undefined;
+  /** Writes likewise; false when no device answers. `high` is the upper half of an 8-byte value. */
+  mmioStore(address: number, width: number, low: number, high: number): boolean;
+  /** Time in ticks of 10 MHz, never going back. */
+  ticks(): number;
+  /** An ECALL from S-mode while the built-in SBI is on. */
+  sbiCall(): void;
+  /** A store meets a page held by a checkpoint (C4). */
+  cowFault(page: number): void;
+}
+
+/** Why `run` returned: the budget is used up, WFI with nothing pending, or `stop` was called. */
+export type RunResult = 'budget' | 'waiting' | 'stopped';
+
+const RESULTS: readonly RunResult[] = ['budget', 'waiting', 'stopped'];
+
+/** Names of the layout words that the host uses; their values are exported by the compiled core. */
+const LAYOUT = [
+  'HART', 'HART_SIZE', 'X', 'F', 'PC', 'INSTRET', 'MODE', 'MSTATUS', 'MEDELEG', 'MIDELEG', 'MIE', 'MIP_PINS',
+  'MCOUNTEREN', 'SCOUNTEREN', 'MENVCFG', 'STIMECMP', 'PMPCFG', 'PMPADDR', 'HART_ID', 'MMIO_HIGH', 'MMIO_FAULT',
+  'BUILTIN_SBI', 'STOP', 'TRAP_COUNT', 'FILL_COUNT', 'CODE_DROPS', 'MAP_LOOKUPS', 'MAP', 'PAGE_EPOCH', 'RAM_PAGES',
+  'EPOCH', 'HOLDING', 'MAP_FIRST', 'MAP_COUNT', 'FRAMES', 'RESERVATION', 'FRAME_STATE',
+] as const;
+
+export type Layout = Readonly<Record<(typeof LAYOUT)[number], number>>;
+
+interface CoreExports {
+  begin(): void;
+  run(budget: number): number;
+  settle(): void;
+  frameForStore(page: number): number;
+  frameOf(page: number): number;
+  flushAll(): void;
+  dropAll(): void;
+  csrsChanged(): void;
+  readCsr(csr: number): bigint;
+  writeCsr(csr: number, value: bigint): void;
+  translate(address: bigint, access: number, context: number): bigint;
+  pendingInterrupts(): bigint;
+}
+
+/** Guest-physical address of RAM (QEMU's virt). */
+export const RAM_BASE: GuestPhys = guestPhys(0x80000000);
+
+/** The compiled core over one machine memory: registers, running, and the services of its slow path. */
+export class Core {
+  readonly memory: WebAssembly.Memory;
+  readonly layout: Layout;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly #exports: CoreExports;
+
+  /**
+   * @param module compiled from `engine/core/build/core.wasm`
+   * @param memory shared, at least `memoryPagesFor(ram)` pages, maximum 65536
+   */
+  constructor(module: WebAssembly.Module, memory: WebAssembly.Memory, host: CoreHost) {
+    this.memory = memory;
+    this.bytes = new Uint8Array(memory.buffer);
+    this.view = new DataView(memory.buffer);
+    const view = this.view;
+    let mmioFault = 0;
+    let mmioHigh = 0;
+    const instance = new WebAssembly.Instance(module, {
+      env: {
+        memory,
+        abort: () => {
+          throw new Error('The core aborted');
+        },
+      },
+      host: {
+        mmioLoad: (address: number, width: number): number => {
+          const value = host.mmioLoad(address >>> 0, width);
+          if (value === undefined) {
+            view.setUint32(mmioFault, 1, true);
+            return 0;
+          }
+          if (width !== 8) return Number(value) | 0;
+          const wide = BigInt(value);
+          view.setUint32(mmioHigh, Number((wide >> 32n) & 0xffffffffn), true);
+          return Number(wide & 0xffffffffn) | 0;
+        },
+        mmioStore: (address: number, width: number, low: number, high: number): void => {
+          if (!host.mmioStore(address >>> 0, width, low >>> 0, high >>> 0)) view.setUint32(mmioFault, 1, true);
+        },
+        ticks: () => host.ticks(),
+        sbiCall: () => host.sbiCall(),
+        cowFault: (page: number) => host.cowFault(page >>> 0),
+      },
+    });
+    this.#exports = instance.exports as unknown as CoreExports;
+    const layout: Partial<Record<(typeof LAYOUT)[number], number>> = {};
+    for (const name of LAYOUT) layout[name] = (instance.exports[name] as WebAssembly.Global).value;
+    this.layout = layout as Layout;
+    mmioFault = this.layout.MMIO_FAULT;
+    mmioHigh = this.layout.MMIO_HIGH;
+  }
+
+  /** Runs at most `budget` instructions (a trap counts as one). */
+  run(budget: number): RunResult {
+    return RESULTS[this.#exports.run(budget)] ?? 'stopped';
+  }
+
+  /** To be called after state was written from outside (power-on, reset, restore), before `run`. */
+  begin(): void {
+    this.#exports.begin();
+  }
+
+  /** Makes the hart's block in memory complete so that it can be read or copied. */
+  settle(): void {
+    this.#exports.settle();
+  }
+
+  /** Makes `run` return after the present instruction. */
+  stop(): void {
+    this.view.setUint32(this.layout.STOP, 1, true);
+  }
+
+  clearStop(): void {
+    this.view.setUint32(this.layout.STOP, 0, true);
+  }
+
+  register(index: number): bigint {
+    return this.view.getBigUint64(this.layout.X + index * 8, true);
+  }
+
+  setRegister(index: number, value: bigint): void {
+    if (index !== 0) this.view.setBigUint64(this.layout.X + index * 8, BigInt.asUintN(64, value), true);
+  }
+
+  floatRegister(index: number): bigint {
+    return this.view.getBigUint64(this.layout.F + index * 8, true);
+  }
+
+  get pc(): bigint {
+    return this.view.getBigUint64(this.layout.PC, true);
+  }
+
+  set pc(value: bigint) {
+    this.view.setBigUint64(this.layout.PC, value, true);
+  }
+
+  /** Privilege mode: 0 U, 1 S, 3 M. */
+  get mode(): number {
+    return this.view.getUint32(this.layout.MODE, true);
+  }
+
+  set mode(value: number) {
+    this.view.setUint32(this.layout.MODE, value, true);
+  }
+
+  /** Instructions retired since power-on. */
+  get instructionsRetired(): bigint {
+    return this.view.getBigUint64(this.layout.INSTRET, true);
+  }
+
+  word64(at: number): bigint {
+    return this.view.getBigUint64(at, true);
+  }
+
+  setWord64(at: number, value: bigint): void {
+    this.view.setBigUint64(at, value, true);
+  }
+
+  /** Sets or clears a bit of mip that a device drives. */
+  setPin(bit: number, level: boolean): void {
+    const at = this.layout.MIP_PINS;
+    const word = this.view.getUint32(at, true);
+    this.view.setUint32(at, level ? word | (1 << bit) : word & ~(1 << bit), true);
+  }
+
+  /** Interrupts that are pending now (mip). */
+  get pending(): bigint {
+    return BigInt.asUintN(64, this.#exports.pendingInterrupts());
+  }
+
+  readCsr(csr: number): bigint {
+    return BigInt.asUintN(64, this.#exports.readCsr(csr));
+  }
+
+  writeCsr(csr: number, value: bigint): void {
+    this.#exports.writeCsr(csr, value);
+  }
+
+  /** Frame of a guest-physical page (counted from the start of RAM) for reading. */
+  frameOf(page: number): number {
+    return this.#exports.frameOf(page) >>> 0;
+  }
+
+  /** The same for writing, through the write barrier. */
+  frameForStore(page: number): number {
+    return this.#exports.frameForStore(page) >>> 0;
+  }
+
+  flushTranslations(): void {
+    this.#exports.flushAll();
+  }
+
+  dropCode(): void {
+    this.#exports.dropAll();
+  }
+}
