@@ -43,8 +43,9 @@ export class BlockDriver {
     this.queue = this.driver.start(1)[0]!;
   }
 
-  /** Replaces the device by one restored from its own state, in place. */
+  /** Replaces the device by one restored from its own state, in place. What the disk had of the former is gone. */
   restore(): void {
+    for (const { request } of this.backend.waiting.splice(0)) this.memory.unpin(request.segments);
     this.device = VirtioBlock.restore(this.parts, this.device.save());
     // The queue object talks to the device through its driver.
     Object.defineProperty(this.driver, 'device', { value: this.device });

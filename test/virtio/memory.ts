@@ -17,6 +17,8 @@ export class FakeMemory implements GuestMemory {
   readonly #pins = new Map<number, number>();
   /** Pages pinned for a device to write, since the test last cleared it. */
   readonly preparedPages = new Set<number>();
+  /** Calls and pages visited by them: a measure of work. */
+  work = 0;
 
   constructor(pages: number, seed?: number) {
     this.size = pages * PAGE_SIZE;
@@ -123,8 +125,10 @@ export class FakeMemory implements GuestMemory {
 
   #each(at: number, length: number, visit: (machine: number, done: number, length: number) => void): boolean {
     const start = at - RAM_BASE;
+    this.work += 1;
     if (!(start >= 0 && start + length <= this.size)) return false;
     for (let done = 0; done < length; ) {
+      this.work += 1;
       const offset = (start + done) % PAGE_SIZE;
       const part = Math.min(PAGE_SIZE - offset, length - done);
       visit(this.#frames[(start + done - offset) / PAGE_SIZE]! * PAGE_SIZE + offset, done, part);
@@ -136,6 +140,7 @@ export class FakeMemory implements GuestMemory {
   // Rings and fields of descriptors never cross a page in these tests.
   #place(at: number, width: number): number | undefined {
     const start = at - RAM_BASE;
+    this.work += 1;
     if (!(start >= 0 && start + width <= this.size)) return undefined;
     const offset = start % PAGE_SIZE;
     if (offset + width > PAGE_SIZE) return undefined;
