@@ -52,7 +52,7 @@ describe('requests', () => {
     [0x0102_0000_0000_0000n, { kind: 'unknown', device: 1, command: 2 }],
     [0xff00_0000_0000_0001n, { kind: 'unknown', device: 255, command: 0 }],
     [0x0001_0000_0000_0001n, { kind: 'unknown', device: 0, command: 1 }],
-  ])('%#x', (value, request) => {
+  ])('%s', (value, request) => {
     expect(decodeToHost(value)).toEqual(request);
   });
 });
@@ -109,7 +109,7 @@ describe('answers', () => {
     expect(services.result).toBe(-38n);
   });
 
-  test.each([2n, 0x8000_0004n, 0x8000_fff8n, 0x0500_0000_0000_0000n])('%#x is counted as a guest error', value => {
+  test.each([2n, 0x8000_0004n, 0x8000_fff8n, 0x0500_0000_0000_0000n])('%s is counted as a guest error', value => {
     expect(answerToHost(value, new FakeServices())).toEqual({ guestError: expect.any(String) });
   });
 });

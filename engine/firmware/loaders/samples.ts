@@ -67,7 +67,8 @@ export interface ElfOptions {
   readonly type?: number;
   readonly machine?: number;
   readonly flags?: number;
-  readonly symbols?: Readonly<Record<string, bigint>>;
+  /** Values by name; undefined for symbols that are used and not defined. */
+  readonly symbols?: Readonly<Record<string, bigint | undefined>>;
 }
 
 /** An ELF64 file: header, program headers, segments; then symbols, names and section headers if there are symbols. */
@@ -109,8 +110,8 @@ export function elfFile(options: ElfOptions): Uint8Array {
   for (const [index, [text, value]] of symbols.entries()) {
     const symbol = symbolsAt + (index + 1) * 24;
     view.setUint32(symbol, name, true);
-    view.setUint16(symbol + 6, 1, true);
-    view.setBigUint64(symbol + 8, value, true);
+    view.setUint16(symbol + 6, value === undefined ? 0 : 1, true);
+    view.setBigUint64(symbol + 8, value ?? 0n, true);
     name += text.length + 1;
   }
   ascii(bytes, namesAt, names);

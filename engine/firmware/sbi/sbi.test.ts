@@ -155,7 +155,7 @@ describe('base', () => {
     ...[0n, 1n, 2n, 8n, 0x504d55n, 0x53555350n, 0x0900_0000n, 2n ** 32n + BASE, NEVER].map(
       id => [id, 0n] as [bigint, bigint],
     ),
-  ])('probe of %#x gives %i, and a call agrees', (id, available) => {
+  ])('probe of %s gives %i, and a call agrees', (id, available) => {
     expect(new Bench().call(BASE, 3n, id)).toEqual(ok(available));
     expect(new Bench().call(id, 99n)).toEqual(refused(NOT_SUPPORTED));
     if (available === 0n) expect(new Bench().call(id, 0n, 0x41n)).toEqual(refused(NOT_SUPPORTED));
@@ -189,7 +189,7 @@ describe('hart masks', () => {
     [NEVER, 0n],
     [1n, NEVER - 1n],
     [2n ** 63n, 0n],
-  ])('mask %#x from base %#x names a hart that is not there', (mask, base) => {
+  ])('mask %s from base %s names a hart that is not there', (mask, base) => {
     for (const extension of [IPI, RFENCE]) {
       const bench = new Bench(4);
       expect(bench.call(extension, 0n, mask, base)).toEqual(refused(INVALID_PARAM));
@@ -268,7 +268,7 @@ describe('hart states', () => {
     expect(bench.call(HSM, 0n, 1n, BigInt(RAM_AT), 0n)).toEqual(refused(ALREADY_AVAILABLE));
   });
 
-  test.each([1n, 2n ** 32n, NEVER])('status of hart %#x, which is not there', hart => {
+  test.each([1n, 2n ** 32n, NEVER])('status of hart %s, which is not there', hart => {
     expect(status(new Bench(), hart)).toEqual(refused(INVALID_PARAM));
   });
 
@@ -308,7 +308,7 @@ describe('system reset', () => {
     [0n, 2n],
     [0n, 0xe000_0000n],
     [0n, 0xffff_ffffn],
-  ])('type %#x with reason %#x is refused', (type, reason) => {
+  ])('type %s with reason %s is refused', (type, reason) => {
     const bench = new Bench();
     expect(bench.call(SRST, 0n, type, reason)).toEqual(refused(INVALID_PARAM));
     expect(bench.machine.events).toEqual([]);
