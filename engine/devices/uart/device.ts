@@ -1,8 +1,9 @@
 import { refuseState, type Saves } from '../../state/section.ts';
 import type { ConsolePort } from '../console-port.ts';
 import type { AccessWidth, GuestErrors, IrqLine, MmioDevice } from '../device.ts';
-import { Incoming } from './incoming.ts';
+import { Modem } from './modem.ts';
 import { Outgoing } from './outgoing.ts';
+import { Receiver } from './receiver.ts';
 import {
   DATA,
   FCR_CLEAR_RECEIVER,
@@ -32,26 +33,13 @@ import {
   LSR_OVERRUN,
   LSR_TRANSMITTER_EMPTY,
   MCR,
-  MCR_DTR,
-  MCR_LOOP,
   MCR_MASK,
-  MCR_OUT1,
-  MCR_OUT2,
-  MCR_RTS,
   MSR,
-  MSR_CTS,
-  MSR_DCD,
-  MSR_DELTA_CTS,
-  MSR_DELTA_DCD,
-  MSR_DELTA_DSR,
   MSR_DELTAS,
-  MSR_DSR,
-  MSR_RI,
-  MSR_TRAILING_RI,
   SCRATCH,
   TRIGGER_LEVELS,
 } from './registers.ts';
-import { INCOMING_CAPACITY, OUTGOING_CAPACITY, type UartState, uartSection } from './state.ts';
+import { MOST_CREDIT, OUTGOING_CAPACITY, type UartState, uartSection } from './state.ts';
 
 export interface UartParts {
   readonly irq: IrqLine;
@@ -70,8 +58,9 @@ const STATUS_READS_OF_A_POLLED_READER = 16;
  * Nothing is lost between port and a guest that keeps to the data sheet:
  * - The holding register is reported empty only while a whole FIFO's worth of bytes can be kept. The transmitter is
  *   reported empty with it; bytes still kept here count as on the line.
- * - Input enters the receive FIFO only when there is room, so the line never overruns it, and not while the guest
- *   holds RTS low after having raised it once (a guest that never touches MCR is not asked for flow control).
+ * - Input enters the receive FIFO only when there is room, so the line never overruns it, not faster than an
+ *   interrupt-driven guest can work on it (see receiver.ts), and not while the guest holds RTS low after having raised
+ *   it once (a guest that never touches MCR is not asked for flow control).
  *
  * Two deliberate deviations keep what was typed or piped in before a driver listens. Linux's start-up clears the
  * FIFOs and reads RBR blindly, with IER at 0; a real line would have no sender yet, ours often has:
@@ -88,28 +77,22 @@ export class Uart implements MmioDevice, Saves<UartState> {
   readonly name = 'uart0';
   readonly #irq: IrqLine;
   readonly #errors: GuestErrors;
-  readonly #incoming: Incoming;
+  readonly #receiver: Receiver;
+  readonly #modem = new Modem();
   readonly #outgoing: Outgoing;
   #ier = 0;
   #fcr = 0;
   #lcr = 0;
-  #mcr = 0;
   #scratch = 0;
   #divisor = DEFAULT_DIVISOR;
-  #overrun = false;
-  #modemDeltas = 0;
   #transmitterEmptyPending = false;
-  #timeoutPending = false;
-  #rtsUsed = false;
   #polledReader = false;
   #statusReads = 0;
-  #loopedBack: number[] = [];
-  #presented = 0;
 
   constructor(parts: UartParts) {
     this.#irq = parts.irq;
     this.#errors = parts.errors;
-    this.#incoming = new Incoming(parts.port, INCOMING_CAPACITY);
+    this.#receiver = new Receiver(parts.port);
     this.#outgoing = new Outgoing(parts.port, OUTGOING_CAPACITY);
   }
 
@@ -128,23 +111,18 @@ export class Uart implements MmioDevice, Saves<UartState> {
     if (state.presented > state.incoming.length || state.presented + state.loopedBack.length > FIFO_DEPTH) {
       refuseState(uartSection, 'presented', 'is more than the FIFO holds');
     }
+    if (state.credit > MOST_CREDIT) refuseState(uartSection, 'credit', 'is too large');
     const uart = new Uart(parts);
     uart.#ier = state.ier;
     uart.#fcr = state.fcr;
     uart.#lcr = state.lcr;
-    uart.#mcr = state.mcr;
     uart.#scratch = state.scratch;
     uart.#divisor = state.divisor;
-    uart.#overrun = state.overrun;
-    uart.#modemDeltas = state.modemDeltas;
     uart.#transmitterEmptyPending = state.transmitterEmptyPending;
-    uart.#timeoutPending = state.timeoutPending;
-    uart.#rtsUsed = state.rtsUsed;
     uart.#polledReader = state.polledReader;
     uart.#statusReads = state.statusReads;
-    uart.#loopedBack = [...state.loopedBack];
-    uart.#presented = state.presented;
-    uart.#incoming.restore(state.incoming);
+    uart.#receiver.restore(state);
+    uart.#modem.restore(state);
     uart.#outgoing.restore(state.outgoing);
     uart.#drive();
     return uart;
@@ -152,43 +130,32 @@ export class Uart implements MmioDevice, Saves<UartState> {
 
   save(): UartState {
     return {
+      ...this.#receiver.save(),
+      ...this.#modem.save(),
       ier: this.#ier,
       fcr: this.#fcr,
       lcr: this.#lcr,
-      mcr: this.#mcr,
       scratch: this.#scratch,
       divisor: this.#divisor,
-      overrun: this.#overrun,
-      modemDeltas: this.#modemDeltas,
       transmitterEmptyPending: this.#transmitterEmptyPending,
-      timeoutPending: this.#timeoutPending,
-      rtsUsed: this.#rtsUsed,
       polledReader: this.#polledReader,
       statusReads: this.#statusReads,
-      loopedBack: Uint8Array.from(this.#loopedBack),
-      incoming: this.#incoming.save(),
-      presented: this.#presented,
       outgoing: this.#outgoing.save(),
     };
   }
 
   reset(): void {
     this.#outgoing.flush();
+    this.#receiver.reset();
+    this.#modem.reset();
     this.#ier = 0;
     this.#fcr = 0;
     this.#lcr = 0;
-    this.#mcr = 0;
     this.#scratch = 0;
     this.#divisor = DEFAULT_DIVISOR;
-    this.#overrun = false;
-    this.#modemDeltas = 0;
     this.#transmitterEmptyPending = false;
-    this.#timeoutPending = false;
-    this.#rtsUsed = false;
     this.#polledReader = false;
     this.#statusReads = 0;
-    this.#loopedBack = [];
-    this.#presented = 0;
     this.#drive();
   }
 
@@ -197,14 +164,20 @@ export class Uart implements MmioDevice, Saves<UartState> {
     return this.#outgoing.length;
   }
 
-  /** Moves bytes between line and port; to be called regularly, before sleeping, and when the port has changed. */
-  poll(): void {
+  /**
+   * Moves bytes between line and port. To be called about every 50 µs of guest execution (not of host time: the rate
+   * of input follows from it), when the port has changed, and before sleeping, then with `sleeping` set: the hart has
+   * executed WFI and no interrupt was pending.
+   */
+  poll(sleeping = false): void {
     const wasEmpty = this.#holdingEmpty();
     this.#outgoing.flush();
     if (!wasEmpty && this.#holdingEmpty()) this.#transmitterEmptyPending = true;
+    // A guest that sleeps while it holds RTS low may still have bytes to work on.
+    this.#receiver.earn(sleeping && this.#modem.readyToReceive);
     this.#present();
-    const held = this.#held();
-    if (held > 0 && held < this.#triggerLevel() && this.#fifosEnabled()) this.#timeoutPending = true;
+    const held = this.#receiver.held;
+    if (held > 0 && held < this.#triggerLevel()) this.#receiver.timeoutPending = true;
     this.#drive();
   }
 
@@ -227,10 +200,9 @@ export class Uart implements MmioDevice, Saves<UartState> {
       case LCR:
         return this.#lcr;
       case MCR:
-        return this.#mcr;
+        return this.#modem.control;
       case MSR: {
-        const status = this.#modemLines() | this.#modemDeltas;
-        this.#modemDeltas = 0;
+        const status = this.#modem.takeStatus();
         this.#drive();
         return status;
       }
@@ -263,7 +235,9 @@ export class Uart implements MmioDevice, Saves<UartState> {
         this.#drive();
         break;
       case MCR:
-        this.#writeModemControl(byte & MCR_MASK);
+        this.#modem.control = byte & MCR_MASK;
+        this.#present();
+        this.#drive();
         break;
       case SCRATCH:
         this.#scratch = byte;
@@ -280,35 +254,21 @@ export class Uart implements MmioDevice, Saves<UartState> {
 
   /** Fills the FIFO from the line, or gives it back when the guest does not look for input. */
   #present(): void {
-    if (!this.#listening() || (this.#mcr & MCR_LOOP) !== 0) {
-      this.#presented = 0;
-      if (this.#loopedBack.length === 0) this.#timeoutPending = false;
-      return;
-    }
-    if (this.#rtsUsed && (this.#mcr & MCR_RTS) === 0) return;
-    const room = (this.#fifosEnabled() ? FIFO_DEPTH : 1) - this.#loopedBack.length;
-    if (this.#presented >= room) return;
-    this.#incoming.fetch(room);
-    this.#presented = Math.min(room, this.#incoming.length);
+    if (!this.#listening() || this.#modem.loopback) this.#receiver.hide();
+    // A guest that polls takes bytes only when it has use for them.
+    else if (this.#modem.readyToReceive) this.#receiver.fill(this.#depth(), (this.#ier & IER_RECEIVED) !== 0);
   }
 
   #receive(): number {
-    this.#timeoutPending = false;
-    let byte = 0;
-    if (this.#loopedBack.length > 0) {
-      byte = this.#loopedBack.shift()!;
-    } else if (this.#presented > 0) {
-      byte = this.#incoming.take();
-      this.#presented -= 1;
-      // The rest of a burst is there at once, which spares the guest an interrupt for each 16 bytes of it.
-      if (this.#presented === 0) this.#present();
-    }
+    const byte = this.#receiver.take();
+    // The rest of a burst is there at once, which spares the guest an interrupt for each 16 bytes of it.
+    if (this.#receiver.held === 0) this.#present();
     this.#drive();
     return byte;
   }
 
-  #held(): number {
-    return this.#presented + this.#loopedBack.length;
+  #depth(): number {
+    return this.#fifosEnabled() ? FIFO_DEPTH : 1;
   }
 
   #triggerLevel(): number {
@@ -322,19 +282,14 @@ export class Uart implements MmioDevice, Saves<UartState> {
   }
 
   #transmit(byte: number): void {
-    if ((this.#mcr & MCR_LOOP) !== 0) {
-      this.#loopBack(byte);
+    if (this.#modem.loopback) {
+      this.#receiver.loopBack(byte, this.#depth());
     } else {
       if (!this.#outgoing.put(byte)) this.#errors.report(this.name, 'wrote to a transmitter that was not empty');
       if (!this.#holdingEmpty()) this.#outgoing.flush();
     }
     this.#transmitterEmptyPending = this.#holdingEmpty();
     this.#drive();
-  }
-
-  #loopBack(byte: number): void {
-    if (this.#loopedBack.length < (this.#fifosEnabled() ? FIFO_DEPTH : 1)) this.#loopedBack.push(byte);
-    else this.#overrun = true;
   }
 
   // Registers with effects
@@ -348,10 +303,10 @@ export class Uart implements MmioDevice, Saves<UartState> {
       }
     }
     let status = this.#holdingEmpty() ? LSR_HOLDING_EMPTY | LSR_TRANSMITTER_EMPTY : 0;
-    if (this.#held() > 0) status |= LSR_DATA_READY;
-    if (this.#overrun) {
+    if (this.#receiver.held > 0) status |= LSR_DATA_READY;
+    if (this.#receiver.overrun) {
       status |= LSR_OVERRUN;
-      this.#overrun = false;
+      this.#receiver.overrun = false;
       this.#drive();
     }
     return status;
@@ -369,41 +324,13 @@ export class Uart implements MmioDevice, Saves<UartState> {
 
   #writeFifoControl(value: number): void {
     const toggled = ((value ^ this.#fcr) & FCR_ENABLE) !== 0;
-    if (toggled || (value & FCR_CLEAR_RECEIVER) !== 0) {
-      this.#loopedBack = [];
-      this.#presented = 0;
-      this.#timeoutPending = false;
-    }
+    if (toggled || (value & FCR_CLEAR_RECEIVER) !== 0) this.#receiver.clear();
     if (toggled || (value & FCR_CLEAR_TRANSMITTER) !== 0) this.#transmitterEmptyPending = this.#holdingEmpty();
     // The other bits count only while the FIFOs are on.
     this.#fcr = (value & FCR_ENABLE) !== 0 ? value & FCR_MASK : 0;
     this.#polledReader = false;
     this.#present();
     this.#drive();
-  }
-
-  #writeModemControl(value: number): void {
-    const before = this.#modemLines();
-    this.#mcr = value;
-    if ((value & MCR_RTS) !== 0) this.#rtsUsed = true;
-    const changed = before ^ this.#modemLines();
-    if ((changed & MSR_CTS) !== 0) this.#modemDeltas |= MSR_DELTA_CTS;
-    if ((changed & MSR_DSR) !== 0) this.#modemDeltas |= MSR_DELTA_DSR;
-    if ((changed & before & MSR_RI) !== 0) this.#modemDeltas |= MSR_TRAILING_RI;
-    if ((changed & MSR_DCD) !== 0) this.#modemDeltas |= MSR_DELTA_DCD;
-    this.#present();
-    this.#drive();
-  }
-
-  /** MSR bits 7:4: a peer that is always there, or in loopback the guest's own outputs. */
-  #modemLines(): number {
-    if ((this.#mcr & MCR_LOOP) === 0) return MSR_DCD | MSR_DSR | MSR_CTS;
-    let lines = 0;
-    if ((this.#mcr & MCR_DTR) !== 0) lines |= MSR_DSR;
-    if ((this.#mcr & MCR_RTS) !== 0) lines |= MSR_CTS;
-    if ((this.#mcr & MCR_OUT1) !== 0) lines |= MSR_RI;
-    if ((this.#mcr & MCR_OUT2) !== 0) lines |= MSR_DCD;
-    return lines;
   }
 
   #divisorAddressed(): boolean {
@@ -419,13 +346,13 @@ export class Uart implements MmioDevice, Saves<UartState> {
   /** The interrupt of the highest priority, as IIR bits 3:0. */
   #cause(): number {
     const enabled = this.#ier;
-    if (this.#overrun && (enabled & IER_LINE_STATUS) !== 0) return IIR_LINE_STATUS;
+    if (this.#receiver.overrun && (enabled & IER_LINE_STATUS) !== 0) return IIR_LINE_STATUS;
     if ((enabled & IER_RECEIVED) !== 0) {
-      if (this.#held() >= this.#triggerLevel()) return IIR_RECEIVED;
-      if (this.#timeoutPending) return IIR_TIMEOUT;
+      if (this.#receiver.held >= this.#triggerLevel()) return IIR_RECEIVED;
+      if (this.#receiver.timeoutPending) return IIR_TIMEOUT;
     }
     if (this.#transmitterEmptyPending && (enabled & IER_TRANSMITTER_EMPTY) !== 0) return IIR_TRANSMITTER_EMPTY;
-    if (this.#modemDeltas !== 0 && (enabled & IER_MODEM_STATUS) !== 0) return IIR_MODEM_STATUS;
+    if (this.#modem.changed && (enabled & IER_MODEM_STATUS) !== 0) return IIR_MODEM_STATUS;
     return IIR_NONE;
   }
 

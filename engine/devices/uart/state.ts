@@ -7,6 +7,9 @@ export const INCOMING_CAPACITY = 256;
 /** Bytes kept for the port, likewise: at 50 µs between polls this is enough for 20 MB/s. */
 export const OUTGOING_CAPACITY = 1024;
 
+/** The most bytes sent at once to a guest that does not sleep: as many as Linux's line discipline holds. */
+export const MOST_CREDIT = 4096;
+
 export const uartSection = section(
   'uart',
   { version: 1, oldest: 1 },
@@ -33,6 +36,8 @@ export const uartSection = section(
     /** Oldest first; the first `presented` of them are in the receive FIFO. */
     incoming: bytesUpTo(INCOMING_CAPACITY),
     presented: u8,
+    /** Bytes that may enter the FIFO before the guest has slept or time has passed. */
+    credit: u16,
     /** Written by the guest and not yet taken by the port, oldest first. */
     outgoing: bytesUpTo(OUTGOING_CAPACITY),
   },
