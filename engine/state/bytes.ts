@@ -44,23 +44,28 @@ export class StateSink {
   }
 
   u8(value: number): void {
-    this.#view.setUint8(this.#extend(1), value);
+    const at = this.#extend(1);
+    this.#view.setUint8(at, value);
   }
 
   u16(value: number): void {
-    this.#view.setUint16(this.#extend(2), value, true);
+    const at = this.#extend(2);
+    this.#view.setUint16(at, value, true);
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.#extend(4), value, true);
+    const at = this.#extend(4);
+    this.#view.setUint32(at, value, true);
   }
 
   u64(value: bigint): void {
-    this.#view.setBigUint64(this.#extend(8), value, true);
+    const at = this.#extend(8);
+    this.#view.setBigUint64(at, value, true);
   }
 
   bytes(value: Uint8Array): void {
-    this.#bytes.set(value, this.#extend(value.length));
+    const at = this.#extend(value.length);
+    this.#bytes.set(value, at);
   }
 
   /** Overwrites a u32 written before, e.g. a length that is known only at the end. */
@@ -80,6 +85,7 @@ export class StateSink {
     });
   }
 
+  /** Room for `count` more bytes; may replace `#bytes` and `#view`. */
   #extend(count: number): number {
     const at = this.#length;
     const needed = at + count;

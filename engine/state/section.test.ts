@@ -91,6 +91,28 @@ describe('section tables', () => {
     ]);
   });
 
+  it('hold states of any size, whichever field passes a power of two', () => {
+    for (const size of [200, 255, 256, 1000, 5000, 100_000]) {
+      const table = section(
+        'large',
+        { version: 1, oldest: 1 },
+        {
+          bulk: bytesUpTo(100_000),
+          small: u8,
+          half: u16,
+          word: u32,
+          long: u64,
+          tail: list(u8, 300),
+        },
+      );
+      for (let less = 0; less < 16; less += 1) {
+        const bulk = new Uint8Array(size - less).fill(size);
+        const large = { bulk, small: 1, half: 2, word: 3, long: 4n, tail: Array<number>(300).fill(5) };
+        expect(decode(table, encode(table, large))).toEqual(large);
+      }
+    }
+  });
+
   it('give a default for fields that an older version lacks', () => {
     const older = section('everything', { version: 1, oldest: 1 }, { a: u8 });
     const newer = section('everything', { version: 2, oldest: 1 }, { a: u8, b: since(2, u8, 5) });
