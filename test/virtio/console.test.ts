@@ -249,6 +249,53 @@ describe('virtio-console', () => {
     expect(guest.port.printed).toEqual([]);
   });
 
+  it('does not go on with output held for a queue that was set up anew', () => {
+    const guest = new Guest();
+    guest.print(pattern(10, 1));
+    guest.driver.set(REGISTER.QUEUE_SELECT, 1);
+    guest.driver.set(REGISTER.QUEUE_READY, 0);
+    guest.driver.queues.pop();
+    guest.output = guest.driver.addQueue();
+    guest.port.room = 100;
+    guest.print(pattern(10, 2));
+    expect(guest.port.printed).toEqual([...pattern(10, 2)]);
+    expect(guest.output.collect()).toHaveLength(1);
+  });
+
+  it('gets along with a port that takes less than it has room for', () => {
+    const guest = new Guest();
+    guest.port.room = 1000;
+    const take = guest.port.write.bind(guest.port);
+    guest.port.write = from => take(from.subarray(0, 7));
+    guest.print(pattern(50, 1), 20);
+    while (guest.port.printed.length < 50) {
+      expect(guest.parts.memory.pinnedPages).toBe(0);
+      guest.device.poll();
+    }
+    expect(guest.port.printed).toEqual([...pattern(50, 1)]);
+    expect(guest.output.collect()).toHaveLength(1);
+  });
+
+  it('ends when its output keeps the ring going, in a state that can be restored', () => {
+    const guest = new Guest({ queueSize: 2 });
+    const { output, driver, port } = guest;
+    output.writeDescriptor(output.descriptors, 0, driver.range(1), 2, 0);
+    output.offer(0);
+    let index = 1;
+    const push = guest.parts.memory.writeU16.bind(guest.parts.memory);
+    // As if the used ring lay over the available ring.
+    guest.parts.memory.writeU16 = (at, value) => {
+      index += 1;
+      push(guestPhys(output.available + 2), index & 0xffff);
+      return push(at, value);
+    };
+    port.room = 100;
+    output.notify();
+    expect(guest.errors.reports).toEqual(['console0: Queue is overwritten by its own requests']);
+    expect(guest.device.save().held).toBeUndefined();
+    guest.restore();
+  });
+
   it('returns chains for the other direction as they are', () => {
     const guest = new Guest();
     guest.output.add([], [guest.driver.range(8)]);

@@ -140,6 +140,31 @@ describe('split queue', () => {
     expect(wanted).toBe(5100);
   });
 
+  it('does not interrupt again for an event index that is passed', () => {
+    const bench = new Bench({ eventIndex: true });
+    const buffer = bench.driver.range(4);
+    const finish = () => {
+      bench.queue.add([], [buffer]);
+      return bench.finish(bench.popped());
+    };
+    bench.queue.wantInterruptAt(2);
+    expect([finish(), finish(), finish(), finish()]).toEqual([false, true, false, false]);
+  });
+
+  it('stays stopped in a restored device', () => {
+    const bench = new Bench();
+    bench.queue.add([], [bench.driver.range(4)]);
+    bench.transport.fail('Test');
+    const model = { notified: () => {}, driverReset: () => {} };
+    const shape = { deviceId: 99, features: 0, queueSizes: [256], config: new Uint8Array(0) };
+    const parts = { name: 'bench', memory: bench.memory, irq: bench.surroundings, errors: bench.surroundings };
+    const restored = new VirtioTransport(parts, shape, model);
+    restored.load(bench.transport.save(), 'bench');
+    expect(restored.running).toBe(false);
+    expect(restored.queues[0]?.pop()).toBeUndefined();
+    expect(bench.surroundings.errorCount).toBe(1);
+  });
+
   it('interrupts once for a batch that passes the event index', () => {
     const bench = new Bench({ eventIndex: true });
     for (let count = 0; count < 6; count += 1) bench.queue.add([], [bench.driver.range(1)]);

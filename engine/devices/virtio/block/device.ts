@@ -143,7 +143,6 @@ export class VirtioBlock implements MmioDevice, VirtioModel, Saves<BlockState> {
   }
 
   notified(): void {
-    if (this.#visiting) return;
     this.#visiting = true;
     for (let chains = 0; ; chains += 1) {
       this.#heldBack = this.#inFlight.bytes >= MOST_BYTES_IN_FLIGHT;

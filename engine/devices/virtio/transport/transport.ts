@@ -102,7 +102,7 @@ export class VirtioTransport {
 
   /** Interrupts the driver for what was pushed to a queue, if it wants that. */
   signal(queue: SplitQueue): void {
-    if (queue.takeSignal() && this.running) this.#raise(INTERRUPT.USED_BUFFER);
+    if (queue.takeSignal()) this.#raise(INTERRUPT.USED_BUFFER);
   }
 
   /** To be called after each change of the configuration space. */
