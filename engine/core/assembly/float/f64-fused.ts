@@ -20,15 +20,11 @@ import {
 import { addExact, mulExact } from './f64-exact';
 import { roundToF64 } from './round';
 
-// Operands for which no step of the native path overflows or loses bits below the least subnormal. With biased
-// exponents A and B in [1, 2045] and 1200 <= A + B <= 2900 every part of the product is a multiple of 2^-950 and its
-// magnitude is below 2^856; with C in [100, 1900] the addend is a multiple of 2^-975 below 2^878. So a nonzero result
-// is at least 2^-975, and 2^-52 of it is still exact.
-const FACTOR_EXPONENTS: u32 = 2045;
-const LEAST_PRODUCT_EXPONENT: u32 = 1200;
-const PRODUCT_EXPONENTS: u32 = 1701;
-const LEAST_ADDEND_EXPONENT: u32 = 100;
-const ADDEND_EXPONENTS: u32 = 1801;
+/**
+ * Above this product every part of it is a multiple of 2^-1006 and so exact. A sum that cancels most of it is such a
+ * multiple too, hence normal: the native path cannot underflow.
+ */
+const LEAST_PRODUCT: f64 = 2.0 ** -900;
 
 /** Half a unit of a significand's upper 26 bits, and the mask of the 27 bits below them. */
 const SPLIT_HALF: u64 = 0x4000000;
@@ -36,24 +32,17 @@ const SPLIT_MASK: u64 = 0x7ffffff;
 
 /** `a * b + c`, rounded once. An infinite product of zero raises NV even when `c` is a quiet NaN. */
 export function f64MulAdd(a: u64, b: u64, c: u64, rm: u32): u64 {
-  const aExponent = <u32>(a >> 52) & 0x7ff;
-  const bExponent = <u32>(b >> 52) & 0x7ff;
-  const cExponent = <u32>(c >> 52) & 0x7ff;
-  if (
-    aExponent - 1 < FACTOR_EXPONENTS &&
-    bExponent - 1 < FACTOR_EXPONENTS &&
-    aExponent + bExponent - LEAST_PRODUCT_EXPONENT < PRODUCT_EXPONENTS &&
-    (cExponent - LEAST_ADDEND_EXPONENT < ADDEND_EXPONENTS || c << 1 == 0)
-  ) {
-    const x = reinterpret<f64>(a);
-    const y = reinterpret<f64>(b);
-    const z = reinterpret<f64>(c);
-    // Dekker's product: product + productError == x * y. Halves of 26 bits, the lower one signed.
+  const x = reinterpret<f64>(a);
+  const y = reinterpret<f64>(b);
+  const z = reinterpret<f64>(c);
+  const product = x * y;
+  if (abs<f64>(product) > LEAST_PRODUCT) {
+    // Dekker's product: product + productError == x * y. Halves of 26 bits, the lower one signed. What overflows here
+    // or is not finite to begin with makes the tail infinite or NaN, which passes neither test below.
     const xHigh = reinterpret<f64>((a + SPLIT_HALF) & ~SPLIT_MASK);
     const yHigh = reinterpret<f64>((b + SPLIT_HALF) & ~SPLIT_MASK);
     const xLow = x - xHigh;
     const yLow = y - yHigh;
-    const product = x * y;
     const productError = xHigh * yHigh - product + xHigh * yLow + xLow * yHigh + xLow * yLow;
     const sum = product + z;
     const tail = productError + sumError(product, z, sum);
@@ -61,11 +50,11 @@ export function f64MulAdd(a: u64, b: u64, c: u64, rm: u32): u64 {
       // Nothing lies below the sum: it is the result in every mode. A zero's sign depends on the mode.
       if (sum != 0) return reinterpret<u64>(sum);
     } else if (rm == RNE && (floatFlags & NX) != 0) {
-      // The true value lies within half a unit of sum + tail. Where both ends of a wider interval round to the same
-      // value, so does the true one.
+      // The true value lies within half a unit of the tail from sum + tail. Where both ends of a wider interval round
+      // to the same value, so does the true one.
       const margin = abs<f64>(tail) * f64.EPSILON;
       const upper = sum + (tail + margin);
-      if (upper == sum + (tail - margin)) return reinterpret<u64>(upper);
+      if (upper == sum + (tail - margin) && abs<f64>(upper) < Infinity) return reinterpret<u64>(upper);
     }
   }
   return mulAddExact(a, b, c, rm);
