@@ -31,16 +31,36 @@ function stamp(): string {
 /** Builds the core unless what is there was made from the same sources. Returns the path of the WASM file. */
 export async function buildCore(force = false): Promise<string> {
   const wanted = stamp();
-  if (!force && existsSync(wasmFile) && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === wanted) return wasmFile;
+  if (!force && existsSync(wasmFile) && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === wanted)
+    return wasmFile;
   const generated = path.join(output, 'generated');
   mkdirSync(generated, { recursive: true });
   writeFileSync(path.join(generated, 'opcodes.ts'), generateOpcodes());
   writeFileSync(path.join(generated, 'decode.ts'), generateDecoder());
   const asc = (await import('assemblyscript/asc')).default;
   const arguments_ = [
-    'assembly/index.ts', '--baseDir', here, '--outFile', 'build/core.wasm', '--runtime', 'stub', '-O3', '--noAssert',
-    '--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536',
-    '--enable', 'threads', '--enable', 'bulk-memory', '--disableWarning', '235', '--debug',
+    'assembly/index.ts',
+    '--baseDir',
+    here,
+    '--outFile',
+    'build/core.wasm',
+    '--runtime',
+    'stub',
+    '-O3',
+    '--noAssert',
+    '--importMemory',
+    '--sharedMemory',
+    '--initialMemory',
+    '1',
+    '--maximumMemory',
+    '65536',
+    '--enable',
+    'threads',
+    '--enable',
+    'bulk-memory',
+    '--disableWarning',
+    '235',
+    '--debug',
   ];
   const { error, stderr } = await asc.main(arguments_);
   if (error) throw new Error(`The core does not compile:\n${stderr.toString()}`, { cause: error });

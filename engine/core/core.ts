@@ -1,4 +1,4 @@
-import { guestPhys, type GuestPhys } from '../base/addresses.ts';
+import { type GuestPhys, guestPhys, PAGE_SIZE } from '../base/addresses.ts';
 
 /** What the core asks of its host; all calls come on the hart thread, from within `run`. */
 export interface CoreHost {
@@ -8,11 +8,14 @@ export interface CoreHost {
   mmioStore(address: number, width: number, low: number, high: number): boolean;
   /** Time in ticks of 10 MHz, never going back. */
   ticks(): number;
-  /** An ECALL from S-mode while the built-in SBI is on. */
-  sbiCall(): void;
+  /** An ECALL from S-mode while the built-in SBI is on; arguments and results are in the registers. */
+  sbiCall(): SbiAnswer;
   /** A store meets a page held by a checkpoint (C4). */
   cowFault(page: number): void;
 }
+
+/** 0: answered; 1: nothing has changed, the hart stays on its ECALL for now; 2: answered, and it waits as WFI does. */
+export type SbiAnswer = 0 | 1 | 2;
 
 /** Why `run` returned: the budget is used up, WFI with nothing pending, or `stop` was called. */
 export type RunResult = 'budget' | 'waiting' | 'stopped';
@@ -21,10 +24,43 @@ const RESULTS: readonly RunResult[] = ['budget', 'waiting', 'stopped'];
 
 /** Names of the layout words that the host uses; their values are exported by the compiled core. */
 const LAYOUT = [
-  'HART', 'HART_SIZE', 'X', 'F', 'PC', 'INSTRET', 'MODE', 'MSTATUS', 'MEDELEG', 'MIDELEG', 'MIE', 'MIP_PINS',
-  'MCOUNTEREN', 'SCOUNTEREN', 'MENVCFG', 'STIMECMP', 'PMPCFG', 'PMPADDR', 'HART_ID', 'MMIO_HIGH', 'MMIO_FAULT',
-  'BUILTIN_SBI', 'STOP', 'TRAP_COUNT', 'FILL_COUNT', 'CODE_DROPS', 'MAP_LOOKUPS', 'MAP', 'PAGE_EPOCH', 'RAM_PAGES',
-  'EPOCH', 'HOLDING', 'MAP_FIRST', 'MAP_COUNT', 'FRAMES', 'RESERVATION', 'FRAME_STATE',
+  'HART',
+  'HART_SIZE',
+  'X',
+  'F',
+  'PC',
+  'INSTRET',
+  'MODE',
+  'MSTATUS',
+  'MEDELEG',
+  'MIDELEG',
+  'MIE',
+  'MIP_PINS',
+  'MCOUNTEREN',
+  'SCOUNTEREN',
+  'MENVCFG',
+  'STIMECMP',
+  'PMPCFG',
+  'PMPADDR',
+  'HART_ID',
+  'MMIO_HIGH',
+  'MMIO_FAULT',
+  'BUILTIN_SBI',
+  'STOP',
+  'TRAP_COUNT',
+  'FILL_COUNT',
+  'CODE_DROPS',
+  'MAP_LOOKUPS',
+  'MAP',
+  'PAGE_EPOCH',
+  'RAM_PAGES',
+  'EPOCH',
+  'HOLDING',
+  'MAP_FIRST',
+  'MAP_COUNT',
+  'FRAMES',
+  'RESERVATION',
+  'FRAME_STATE',
 ] as const;
 
 export type Layout = Readonly<Record<(typeof LAYOUT)[number], number>>;
@@ -37,12 +73,15 @@ interface CoreExports {
   frameOf(page: number): number;
   flushAll(): void;
   dropAll(): void;
+  dropStale(): void;
   csrsChanged(): void;
   readCsr(csr: number): bigint;
   writeCsr(csr: number, value: bigint): void;
-  translate(address: bigint, access: number, context: number): bigint;
+  peekFetch(address: bigint): bigint;
   pendingInterrupts(): bigint;
 }
+
+const MACHINE_MODE = 3;
 
 /** Guest-physical address of RAM (QEMU's virt). */
 export const RAM_BASE: GuestPhys = guestPhys(0x80000000);
@@ -183,8 +222,12 @@ export class Core {
     return BigInt.asUintN(64, this.#exports.readCsr(csr));
   }
 
-  writeCsr(csr: number, value: bigint): void {
-    this.#exports.writeCsr(csr, value);
+  /** Writes a CSR as machine mode would, whatever the hart's mode. */
+  writeMachineCsr(csr: number, value: bigint): void {
+    const mode = this.mode;
+    this.mode = MACHINE_MODE;
+    this.#exports.writeCsr(csr, BigInt.asIntN(64, value));
+    this.mode = mode;
   }
 
   /** Frame of a guest-physical page (counted from the start of RAM) for reading. */
@@ -201,7 +244,49 @@ export class Core {
     this.#exports.flushAll();
   }
 
+  /** Drops decoded code that was written since, as FENCE.I does. */
+  dropStaleCode(): void {
+    this.#exports.dropStale();
+  }
+
+  /** Drops all decoded code, after memory was changed behind the write barrier. */
   dropCode(): void {
     this.#exports.dropAll();
+  }
+
+  /** Epoch in which a page was last written, 0 when it never was. */
+  pageEpoch(page: number): number {
+    return this.view.getUint32(this.layout.PAGE_EPOCH + page * 4, true);
+  }
+
+  /** Whether WFI would end now: an interrupt that is enabled in mie is pending, whatever mstatus says. */
+  get wakes(): boolean {
+    return (this.pending & this.word64(this.layout.MIE)) !== 0n;
+  }
+
+  /** Ticks from `now` until stimecmp is reached; 0 when it has been, Infinity when it never will or does not count. */
+  ticksUntilSupervisorTimer(now: number): number {
+    const { MENVCFG, STIMECMP } = this.layout;
+    const enabled = (this.word64(MENVCFG) >> 63n) & 1n;
+    const compare = this.word64(STIMECMP);
+    if (enabled === 0n || compare > BigInt(Number.MAX_SAFE_INTEGER)) return Number.POSITIVE_INFINITY;
+    return Math.max(0, Number(compare) - now);
+  }
+
+  /** The instruction that a fetch at a virtual address would find now, for logs; undefined where a fetch would fault. */
+  encodingAt(address: bigint): number | undefined {
+    const low = this.#halfAt(address);
+    if (low === undefined || (low & 3) !== 3) return low;
+    const high = this.#halfAt(address + 2n);
+    return high === undefined ? undefined : ((high << 16) | low) >>> 0;
+  }
+
+  #halfAt(address: bigint): number | undefined {
+    const physical = BigInt.asUintN(64, this.#exports.peekFetch(BigInt.asIntN(64, address)));
+    const offset = Number(physical) - RAM_BASE;
+    const pages = this.view.getUint32(this.layout.RAM_PAGES, true);
+    if (offset < 0 || offset >= pages * PAGE_SIZE) return undefined;
+    const frame = this.frameOf(Math.floor(offset / PAGE_SIZE));
+    return this.view.getUint16(this.layout.FRAMES + frame * PAGE_SIZE + (offset % PAGE_SIZE), true);
   }
 }

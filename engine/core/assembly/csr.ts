@@ -9,7 +9,7 @@ import {
   STATUS_MPRV, STATUS_MXR, STATUS_SIE, STATUS_SPIE, STATUS_SPP, STATUS_SUM, STATUS_TSR, STATUS_TVM, STATUS_TW,
 } from './hart';
 import { flushAll, flushTable } from './mmu';
-import { MIP_SEIP, MIP_SSIP, MIP_STIP, pendingInterrupts } from './trap';
+import { MIP_SEIP, MIP_SSIP, MIP_STIP, pendingInterrupts, sampleTimer } from './trap';
 import { PMP_ENTRIES, pmpChanged } from './pmp';
 import { floatFlags, setFloatFlags } from './float/index';
 import { ticks } from './host';
@@ -111,7 +111,9 @@ export function readCsr(csr: u32): u64 {
     case 0x141: return load<u64>(SEPC);
     case 0x142: return load<u64>(SCAUSE);
     case 0x143: return load<u64>(STVAL);
-    case 0x144: return pendingInterrupts() & load<u64>(MIDELEG);
+    case 0x144:
+      sampleTimer();
+      return pendingInterrupts() & load<u64>(MIDELEG);
     case 0x14d: return timerTrapped() ? refuse() : load<u64>(STIMECMP);
     case 0x180: return virtualMemoryTrapped() ? refuse() : load<u64>(SATP);
     case 0x300: return readStatus();
@@ -127,7 +129,9 @@ export function readCsr(csr: u32): u64 {
     case 0x341: return load<u64>(MEPC);
     case 0x342: return load<u64>(MCAUSE);
     case 0x343: return load<u64>(MTVAL);
-    case 0x344: return pendingInterrupts();
+    case 0x344:
+      sampleTimer();
+      return pendingInterrupts();
     case 0x3a0: return load<u64>(PMPCFG);
     case 0x3a2: return load<u64>(PMPCFG, 8);
     case 0xb00: return load<u64>(INSTRET) + load<u64>(CYCLE_OFFSET);
@@ -179,8 +183,12 @@ export function writeCsr(csr: u32, value: u64): void {
     case 0x143: return store<u64>(STVAL, value);
     case 0x144: return writePending(value, MIP_SSIP & load<u64>(MIDELEG));
     case 0x14d: {
-      if (timerTrapped()) refused = true;
-      else store<u64>(STIMECMP, value);
+      if (timerTrapped()) {
+        refused = true;
+        return;
+      }
+      store<u64>(STIMECMP, value);
+      sampleTimer();
       return;
     }
     case 0x180: {
@@ -195,7 +203,10 @@ export function writeCsr(csr: u32, value: u64): void {
     case 0x304: return store<u64>(MIE, value & (S_INTERRUPTS | M_INTERRUPTS));
     case 0x305: return writeVector(MTVEC, value);
     case 0x306: return store<u64>(MCOUNTEREN, value & 0xffffffff);
-    case 0x30a: return store<u64>(MENVCFG, value & (ENVCFG_FIOM | MENVCFG_STCE | MENVCFG_ADUE));
+    case 0x30a:
+      store<u64>(MENVCFG, value & (ENVCFG_FIOM | MENVCFG_STCE | MENVCFG_ADUE));
+      sampleTimer();
+      return;
     case 0x320: return;
     case 0x340: return store<u64>(MSCRATCH, value);
     case 0x341: return store<u64>(MEPC, value & ~1);

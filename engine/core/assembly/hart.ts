@@ -42,11 +42,13 @@ export const ACCESS_FETCH: i32 = 2;
 
 /**
  * What a slow path wants of the interpreter when it returns: 0 nothing, 1 leave the loop after this instruction
- * (interrupts or the mode may have changed), 2 the instruction did not happen: take the trap in `trapCause`.
+ * (interrupts or the mode may have changed), 2 the instruction did not happen: take the trap in `trapCause`, 3 it did
+ * not happen and is to be tried again later.
  */
 export const EVENT_NONE: i32 = 0;
 export const EVENT_LEAVE: i32 = 1;
 export const EVENT_TRAP: i32 = 2;
+export const EVENT_AGAIN: i32 = 3;
 export let event: i32 = 0;
 export let trapCause: i32 = 0;
 export let trapValue: u64 = 0;
@@ -59,6 +61,10 @@ export function raise(cause: i32, value: u64): void {
 
 export function leave(): void {
   if (event == EVENT_NONE) event = EVENT_LEAVE;
+}
+
+export function tryAgain(): void {
+  event = EVENT_AGAIN;
 }
 
 export function clearEvent(): void {

@@ -123,7 +123,7 @@ function entryOf(va: u64, table: u32): u32 {
 
 /** Stores where execution stands: at the instruction itself when it traps, after it otherwise. */
 function leaveLoop(ip: u32, pc: u64, retired: u64): void {
-  if (event == EVENT_TRAP) {
+  if (event >= EVENT_TRAP) {
     store<u64>(PC, pc);
     store<u64>(INSTRET, retired - 1);
   } else {

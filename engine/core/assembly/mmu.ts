@@ -6,7 +6,7 @@ import {
 } from './layout';
 import {
   ACCESS_FETCH, ACCESS_LOAD, ACCESS_STORE, CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE, CAUSE_LOAD_ACCESS, CAUSE_LOAD_PAGE,
-  CAUSE_STORE_ACCESS, CAUSE_STORE_PAGE, EVENT_TRAP, MODE_M, MODE_S, STATUS_MXR, contextMode, dataContext, event,
+  CAUSE_STORE_ACCESS, CAUSE_STORE_PAGE, EVENT_TRAP, MODE_M, MODE_S, STATUS_MXR, clearEvent, contextMode, dataContext, event, fetchContext,
   hardwareUpdatesAccessed, raise,
 } from './hart';
 import {
@@ -282,4 +282,11 @@ export function fetchHalf(at: u64, context: u32): u32 {
     return 0;
   }
   return <u32>deviceValue;
+}
+
+/** Guest-physical address of an instruction for whoever only looks; NO_ADDRESS where a fetch would fault. */
+export function peekFetch(va: u64): u64 {
+  const address = translate(va, ACCESS_FETCH, fetchContext());
+  clearEvent();
+  return address;
 }

@@ -10,7 +10,7 @@ import { clearWaiting, waiting } from './system';
 import { csrsChanged } from './csr';
 import { fetchEntry, fetchHalf } from './mmu';
 import { floatFlags, setFloatFlags } from './float/index';
-import { takeInterrupt, trap } from './trap';
+import { sampleTimer, takeInterrupt, trap } from './trap';
 import { writeRecord } from './record';
 
 /** Why `run` returned. */
@@ -26,6 +26,7 @@ export const RAN_STOP: i32 = 2;
  */
 export function run(budget: i32): i32 {
   let left = budget;
+  sampleTimer();
   while (left > 0) {
     if (takeInterrupt()) left--;
     if (left <= 0) break;

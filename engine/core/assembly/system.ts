@@ -2,13 +2,13 @@
 // translations or interrupts may have changed) or raises a trap.
 import { BUILTIN_SBI, MIE, MODE, MSTATUS, X } from './layout';
 import {
-  CAUSE_BREAKPOINT, CAUSE_ECALL_U, CAUSE_ILLEGAL, MODE_M, MODE_S, MODE_U, STATUS_TSR, STATUS_TVM, STATUS_TW, leave, raise,
+  CAUSE_BREAKPOINT, CAUSE_ECALL_U, CAUSE_ILLEGAL, MODE_M, MODE_S, MODE_U, STATUS_TSR, STATUS_TVM, STATUS_TW, leave, raise, tryAgain,
 } from './hart';
 import { dropStale } from './code';
 import { flushAddress, flushAll } from './mmu';
 import { readCsr, refused, softwarePending, writeCsr } from './csr';
-import { pendingInterrupts, returnFromMachine, returnFromSupervisor } from './trap';
-import { sbiCall } from './host';
+import { pendingInterrupts, sampleTimer, returnFromMachine, returnFromSupervisor } from './trap';
+import { SBI_AGAIN, SBI_DONE, sbiCall } from './host';
 
 export { enableFloat } from './csr';
 
@@ -47,8 +47,10 @@ export function controlRegister(bits: u32): void {
 export function callEnvironment(): void {
   const mode = load<u32>(MODE);
   if (mode == MODE_S && load<u32>(BUILTIN_SBI)) {
-    sbiCall();
-    leave();
+    const answer = sbiCall();
+    if (answer != SBI_DONE) waiting = true;
+    if (answer == SBI_AGAIN) tryAgain();
+    else leave();
     return;
   }
   raise(CAUSE_ECALL_U + <i32>mode, 0);
@@ -61,6 +63,7 @@ export function breakpoint(pc: u64): void {
 export function waitForInterrupt(bits: u32): void {
   const mode = load<u32>(MODE);
   if (mode == MODE_U || (mode == MODE_S && (load<u64>(MSTATUS) & STATUS_TW) != 0)) return raise(CAUSE_ILLEGAL, <u64>bits);
+  sampleTimer();
   if ((pendingInterrupts() & load<u64>(MIE)) == 0) waiting = true;
   leave();
 }

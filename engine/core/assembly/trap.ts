@@ -13,14 +13,19 @@ export const MIP_SSIP: u64 = 1 << 1;
 export const MIP_STIP: u64 = 1 << 5;
 export const MIP_SEIP: u64 = 1 << 9;
 
-/** mip as it stands: pins of devices, bits that software set, and the Sstc comparison. */
+/**
+ * Compares the time with stimecmp (Sstc). Asking the host for the time costs as much as many instructions, so it is
+ * done once a slice, when the comparison changes, and where a guest looks.
+ */
+export function sampleTimer(): void {
+  if ((load<u64>(MENVCFG) & MENVCFG_STCE) == 0) return;
+  const software = load<u64>(MIP_SOFTWARE) & ~MIP_STIP;
+  store<u64>(MIP_SOFTWARE, <u64>ticks() >= load<u64>(STIMECMP) ? software | MIP_STIP : software);
+}
+
+/** mip as it stands: pins of devices, bits that software set, and the comparison of the timer when last sampled. */
 export function pendingInterrupts(): u64 {
-  let pending = load<u64>(MIP_PINS) | load<u64>(MIP_SOFTWARE);
-  if ((load<u64>(MENVCFG) & MENVCFG_STCE) != 0) {
-    pending &= ~MIP_STIP;
-    if (<u64>ticks() >= load<u64>(STIMECMP)) pending |= MIP_STIP;
-  }
-  return pending;
+  return load<u64>(MIP_PINS) | load<u64>(MIP_SOFTWARE);
 }
 
 /** Enters the handler for an exception; `interrupt` adds the top bit of the cause. */

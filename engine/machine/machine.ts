@@ -1,0 +1,249 @@
+import { guestPhys } from '../base/addresses.ts';
+import { AfterimageError } from '../base/errors.ts';
+import { Core, type SbiAnswer } from '../core/core.ts';
+import type { Outcome } from '../devices/syscon/device.ts';
+import { type BootPlan, bootPlan } from '../firmware/boot/plan.ts';
+import { Sbi } from '../firmware/sbi/sbi.ts';
+import type { ResetRequest } from '../firmware/sbi/services.ts';
+import { formatSignature, type SignatureGranularity, signatureRange } from '../firmware/signature.ts';
+import { MachineMemory } from '../memory/machine-memory.ts';
+import { buildDevices, type Devices } from './devices.ts';
+import { GuestClock } from './guest-clock.ts';
+import { GuestErrorCounts } from './guest-errors.ts';
+import { HtifPort } from './htif-port.ts';
+import type { MachineParts, RunState, StopReason } from './parts.ts';
+import { describePlatform, RAM_AT, TICKS_PER_MILLISECOND } from './platform.ts';
+import { loadSegments, startHart } from './power-on.ts';
+import { sbiServices } from './sbi-services.ts';
+import { CommitLog } from './trace.ts';
+
+/**
+ * Instructions between two looks at timers, devices and the world outside: about 50 µs, which is what an interrupt from
+ * outside waits at most, and long enough that looking costs nothing (bench: interpreter).
+ */
+const SLICE = 20_000;
+/** A bare-metal program that prints through HTIF waits for each answer, so it is looked at more often. */
+const HTIF_SLICE = 500;
+/** A traced machine is slow, and its console should not seem dead. */
+const TRACED_SLICE = 1000;
+
+/**
+ * An RV64GC machine compatible with QEMU's `virt`, over parts that it is given. All methods are for the hart thread.
+ * The caller runs slices, polls when something arrived from outside, and sleeps when told to.
+ */
+export class Machine {
+  readonly errors = new GuestErrorCounts();
+  readonly core: Core;
+  readonly memory: MachineMemory;
+  readonly devices: Devices;
+  readonly #parts: MachineParts;
+  readonly #clock: GuestClock;
+  readonly #pageEpoch = 1;
+  #sbi: Sbi;
+  #plan: BootPlan;
+  #htif: HtifPort | undefined;
+  readonly #log: CommitLog | undefined;
+  #stopped: { reason: StopReason; code: number } | undefined;
+
+  /** @throws AfterimageError when the software cannot be loaded: one line for a person, with the file's name. */
+  constructor(parts: MachineParts) {
+    this.#parts = parts;
+    this.#clock = new GuestClock(parts.monotonic);
+    this.core = new Core(parts.coreModule, parts.memory, {
+      mmioLoad: (address, width) => this.#mmioLoad(address, width),
+      mmioStore: (address, width, low, high) => this.devices.bus.write(address, width as 1, low, high),
+      ticks: () => this.#clock.ticks(),
+      sbiCall: () => this.#sbiCall(),
+      cowFault: page => {
+        throw new AfterimageError('internal', 'A page is held although no checkpoint is open', { page });
+      },
+    });
+    const { core } = this;
+    core.view.setUint32(core.layout.RAM_PAGES, parts.ram / 4096, true);
+    core.view.setUint32(core.layout.EPOCH, this.#pageEpoch, true);
+    this.memory = new MachineMemory({
+      bytes: core.bytes,
+      frames: core,
+      framesAt: core.layout.FRAMES,
+      ramAt: guestPhys(RAM_AT),
+      ramSize: parts.ram,
+    });
+    this.devices = buildDevices(parts, {
+      memory: this.memory,
+      hart: { set: (bit, level) => core.setPin(bit, level) },
+      time: this.#clock,
+      errors: this.errors,
+      finish: outcome => this.#finish(outcome),
+    });
+    this.#log = parts.trace && new CommitLog(core, parts.trace);
+    this.#plan = this.#makePlan();
+    this.#sbi = this.#makeSbi();
+    this.#powerOn();
+  }
+
+  /** Instructions retired since the machine was made. */
+  get instructions(): number {
+    return Number(this.core.instructionsRetired);
+  }
+
+  /** Runs one slice. Console and disks move on with `poll`. */
+  runSlice(): RunState {
+    if (this.#stopped !== undefined) return { kind: 'stopped', ...this.#stopped };
+    if (this.#htif?.blocked) {
+      this.#htif.poll();
+      if (this.#htif.blocked) return { kind: 'idle', milliseconds: Number.POSITIVE_INFINITY };
+    }
+    const left = (this.#parts.maxInstructions ?? Number.POSITIVE_INFINITY) - this.instructions;
+    if (left <= 0) return this.#stop('limit', 0);
+    const result = this.#run(left);
+    this.devices.clint.update();
+    this.devices.rtc.update();
+    this.devices.uart.poll();
+    const exit = this.#htif?.poll();
+    if (exit !== undefined) return this.#stop('exit', exit);
+    if (this.#stopped !== undefined)
+      return { kind: 'stopped', ...(this.#stopped as { reason: StopReason; code: number }) };
+    if (result !== 'waiting') return { kind: 'running' };
+    const milliseconds = this.#millisecondsUntilTimer();
+    if (milliseconds <= 0 || this.#interruptPending()) return { kind: 'running' };
+    this.devices.uart.poll(true);
+    return this.#interruptPending() ? { kind: 'running' } : { kind: 'idle', milliseconds };
+  }
+
+  /** To be called when something arrived from outside: console input, room for output, a finished disk request. */
+  poll(): void {
+    this.devices.uart.poll();
+    this.devices.virtioConsole?.poll();
+    this.#htif?.poll();
+  }
+
+  /** Starts anew in the same memory, as after a press of the reset button. */
+  restart(): void {
+    this.#stopped = undefined;
+    for (const device of this.devices.bus.devices) device.reset();
+    this.#plan = this.#makePlan();
+    this.#sbi = this.#makeSbi();
+    this.#powerOn();
+  }
+
+  /** The machine's time stands still until `resume`. */
+  pause(): void {
+    this.#clock.pause();
+  }
+
+  resume(): void {
+    this.#clock.resume();
+  }
+
+  /** A new window size for the virtio console. */
+  resize(columns: number, rows: number): void {
+    this.devices.virtioConsole?.resize(columns, rows);
+  }
+
+  /** The words between `begin_signature` and `end_signature`, as compliance suites expect them. */
+  signature(granularity: SignatureGranularity): string {
+    const { at, length } = signatureRange(this.#plan.symbols);
+    const bytes = new Uint8Array(length);
+    if (!this.memory.read(guestPhys(at), bytes)) {
+      throw new AfterimageError('corrupt', 'The program has a signature outside RAM; check begin_signature', { at });
+    }
+    return formatSignature(bytes, granularity);
+  }
+
+  #run(left: number): ReturnType<Core['run']> {
+    if (this.#log === undefined) return this.core.run(Math.min(left, this.#htif === undefined ? SLICE : HTIF_SLICE));
+    let result: ReturnType<Core['run']> = 'budget';
+    for (let i = Math.min(left, TRACED_SLICE); i > 0 && result === 'budget'; i -= 1) result = this.#log.step();
+    return result;
+  }
+
+  #makePlan(): BootPlan {
+    const { ram, software, commandLine, decompressors, entropy } = this.#parts;
+    const rngSeed = new Uint8Array(64);
+    const kaslrSeed = new Uint8Array(8);
+    entropy(rngSeed);
+    entropy(kaslrSeed);
+    return bootPlan({
+      machine: describePlatform(ram),
+      software,
+      rngSeed,
+      kaslrSeed,
+      ...(commandLine === undefined ? {} : { commandLine }),
+      ...(decompressors === undefined ? {} : { decompressors }),
+    });
+  }
+
+  #makeSbi(): Sbi {
+    const { core, memory } = this;
+    const { console } = this.#parts;
+    const reset = (request: ResetRequest) => this.#sbiReset(request);
+    return Sbi.atPowerOn(sbiServices({ core, memory, console, uart: this.devices.uart, reset }), 1);
+  }
+
+  #powerOn(): void {
+    loadSegments(this.core, this.memory, this.#plan.segments);
+    this.devices.rom.load(this.#plan.rom.bytes);
+    startHart(this.core, this.#plan);
+    const toHost = this.#plan.symbols.get('tohost');
+    const { memory, errors } = this;
+    const fromHost = this.#plan.symbols.get('fromhost');
+    this.#htif =
+      toHost === undefined
+        ? undefined
+        : new HtifPort({ memory, errors, console: this.#parts.console, toHost, fromHost });
+  }
+
+  #mmioLoad(address: number, width: number): number | bigint | undefined {
+    const { bus } = this.devices;
+    const value = bus.read(address, width as 1);
+    if (width !== 8 || value === undefined) return value;
+    return (BigInt(bus.high) << 32n) | BigInt(value);
+  }
+
+  #sbiCall(): SbiAnswer {
+    const { core } = this;
+    const outcome = this.#sbi.call(0, {
+      get: index => core.register(index),
+      set: (index, value) => core.setRegister(index, value),
+    });
+    switch (outcome) {
+      case 'again':
+        return 1;
+      case 'wait':
+        return 2;
+      case 'return':
+      case 'leave':
+        return 0;
+    }
+  }
+
+  #sbiReset(request: ResetRequest): void {
+    if (request.type !== 'shutdown') this.#finish({ kind: 'reset', code: 0 });
+    else if (request.failure) this.#finish({ kind: 'fail', code: 1 });
+    else this.#finish({ kind: 'poweroff', code: 0 });
+  }
+
+  #finish(outcome: Outcome): void {
+    this.#stopped ??= { reason: outcome.kind, code: outcome.code };
+    this.core.stop();
+  }
+
+  #stop(reason: StopReason, code: number): RunState {
+    this.#stopped = { reason, code };
+    return { kind: 'stopped', reason, code };
+  }
+
+  #interruptPending(): boolean {
+    return this.core.wakes;
+  }
+
+  #millisecondsUntilTimer(): number {
+    const now = this.#clock.ticks();
+    const ticks = Math.min(
+      this.core.ticksUntilSupervisorTimer(now),
+      this.devices.clint.ticksUntilTimer(),
+      this.devices.rtc.nanosecondsUntilAlarm() / 100,
+    );
+    return ticks / TICKS_PER_MILLISECOND;
+  }
+}

@@ -1,0 +1,43 @@
+import type { WallClock } from '../devices/clocks.ts';
+import type { ConsolePort } from '../devices/console-port.ts';
+import type { BlockBackend } from '../devices/virtio/block/backend.ts';
+import type { EntropySource } from '../devices/virtio/rng/device.ts';
+import type { Software } from '../firmware/boot/plan.ts';
+import type { Decompressors } from '../firmware/loaders/decompress.ts';
+
+/** Everything a machine is built from; all effects come in here. Used on the hart thread. */
+export interface MachineParts {
+  /** Compiled `engine/core/build/core.wasm`. */
+  readonly coreModule: WebAssembly.Module;
+  /** Shared; see `machineMemorySize`. */
+  readonly memory: WebAssembly.Memory;
+  /** Bytes of RAM, a multiple of 4096. */
+  readonly ram: number;
+  readonly software: Software;
+  readonly commandLine?: string;
+  readonly decompressors?: Decompressors;
+  /** The serial port's other end. */
+  readonly console: ConsolePort;
+  /** The virtio console's other end, if the machine has one. */
+  readonly virtioConsole?: ConsolePort;
+  /** At most six, in the order in which the guest is to find them. */
+  readonly disks: readonly BlockBackend[];
+  readonly entropy: EntropySource;
+  readonly wallClock: WallClock;
+  /** Milliseconds, never going back, with fractions. */
+  readonly monotonic: () => number;
+  /** The run ends when so many instructions have retired. */
+  readonly maxInstructions?: number;
+  /** Gets one line per retired instruction (commit log); makes the machine slow. */
+  readonly trace?: (line: string) => void;
+}
+
+export type StopReason = 'poweroff' | 'fail' | 'reset' | 'exit' | 'limit';
+
+/** What the run loop is to do next. */
+export type RunState =
+  | { readonly kind: 'running' }
+  /** Nothing to do until so many milliseconds have passed (may be Infinity) or something arrives from outside. */
+  | { readonly kind: 'idle'; readonly milliseconds: number }
+  /** `reset` means that the guest asked for a restart: call `restart`. */
+  | { readonly kind: 'stopped'; readonly reason: StopReason; readonly code: number };

@@ -1,0 +1,169 @@
+import {
+  type GuestPhys,
+  guestPhys,
+  type MachineAddress,
+  machineAddress,
+  PAGE_SHIFT,
+  PAGE_SIZE,
+} from '../base/addresses.ts';
+import type { GuestMemory, MemorySegment } from './guest-memory.ts';
+
+/** Where frames are: the core's slow path, asked on the hart thread. Pages are counted from the start of RAM. */
+export interface FrameSource {
+  /** For reading. */
+  frameOf(page: number): number;
+  /** For writing: marks the page dirty, copies it when held, drops code cached from it. */
+  frameForStore(page: number): number;
+}
+
+export interface MachineMemoryParts {
+  /** The whole shared WebAssembly.Memory. */
+  readonly bytes: Uint8Array;
+  readonly frames: FrameSource;
+  /** Machine address of frame 0. */
+  readonly framesAt: number;
+  /** Guest-physical address and size of RAM in bytes. */
+  readonly ramAt: GuestPhys;
+  readonly ramSize: number;
+}
+
+/** Guest RAM for devices and loaders, page by page through the frames. See GuestMemory for the rules. */
+export class MachineMemory implements GuestMemory {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #frames: FrameSource;
+  readonly #framesAt: number;
+  readonly #ramAt: number;
+  readonly #ramSize: number;
+  /** How many requests hold a frame in place, by frame. */
+  readonly #pins = new Map<number, number>();
+
+  constructor(parts: MachineMemoryParts) {
+    this.#bytes = parts.bytes;
+    this.#view = new DataView(parts.bytes.buffer, parts.bytes.byteOffset, parts.bytes.byteLength);
+    this.#frames = parts.frames;
+    this.#framesAt = parts.framesAt;
+    this.#ramAt = parts.ramAt;
+    this.#ramSize = parts.ramSize;
+  }
+
+  /** Whether all of `[at, at + length)` is RAM. */
+  contains(at: number, length: number): boolean {
+    const offset = at - this.#ramAt;
+    return offset >= 0 && length >= 0 && offset + length <= this.#ramSize;
+  }
+
+  isPinned(frame: number): boolean {
+    return this.#pins.has(frame);
+  }
+
+  read(at: GuestPhys, into: Uint8Array): boolean {
+    if (!this.contains(at, into.length)) return false;
+    for (let done = 0; done < into.length; ) {
+      const from = this.#forLoad(at + done);
+      const length = Math.min(into.length - done, PAGE_SIZE - (from % PAGE_SIZE));
+      into.set(this.#bytes.subarray(from, from + length), done);
+      done += length;
+    }
+    return true;
+  }
+
+  write(at: GuestPhys, from: Uint8Array): boolean {
+    if (!this.contains(at, from.length)) return false;
+    for (let done = 0; done < from.length; ) {
+      const to = this.#forStore(at + done);
+      const length = Math.min(from.length - done, PAGE_SIZE - (to % PAGE_SIZE));
+      this.#bytes.set(length === from.length ? from : from.subarray(done, done + length), to);
+      done += length;
+    }
+    return true;
+  }
+
+  readU16(at: GuestPhys): number | undefined {
+    if (!this.contains(at, 2)) return undefined;
+    if (at % PAGE_SIZE > PAGE_SIZE - 2) return this.#readAcross(at, 2);
+    return this.#view.getUint16(this.#forLoad(at), true);
+  }
+
+  readU32(at: GuestPhys): number | undefined {
+    if (!this.contains(at, 4)) return undefined;
+    if (at % PAGE_SIZE > PAGE_SIZE - 4) return this.#readAcross(at, 4);
+    return this.#view.getUint32(this.#forLoad(at), true);
+  }
+
+  readU64(at: GuestPhys): number | undefined {
+    if (!this.contains(at, 8)) return undefined;
+    const low = this.readU32(at);
+    const high = this.readU32(guestPhys(at + 4));
+    if (low === undefined || high === undefined) return undefined;
+    const value = high * 2 ** 32 + low;
+    return Number.isSafeInteger(value) ? value : Number.POSITIVE_INFINITY;
+  }
+
+  writeU16(at: GuestPhys, value: number): boolean {
+    if (!this.contains(at, 2)) return false;
+    if (at % PAGE_SIZE > PAGE_SIZE - 2) return this.write(at, Uint8Array.of(value & 255, (value >>> 8) & 255));
+    this.#view.setUint16(this.#forStore(at), value, true);
+    return true;
+  }
+
+  writeU32(at: GuestPhys, value: number): boolean {
+    if (!this.contains(at, 4)) return false;
+    if (at % PAGE_SIZE > PAGE_SIZE - 4) {
+      return this.write(at, Uint8Array.of(value & 255, (value >>> 8) & 255, (value >>> 16) & 255, value >>> 24));
+    }
+    this.#view.setUint32(this.#forStore(at), value, true);
+    return true;
+  }
+
+  pin(at: GuestPhys, length: number, purpose: 'device-reads' | 'device-writes'): MemorySegment[] | undefined {
+    if (!this.contains(at, length)) return undefined;
+    const segments: { address: MachineAddress; length: number }[] = [];
+    for (let done = 0; done < length; ) {
+      const from = purpose === 'device-writes' ? this.#forStore(at + done) : this.#forLoad(at + done);
+      const part = Math.min(length - done, PAGE_SIZE - (from % PAGE_SIZE));
+      const last = segments.at(-1);
+      if (last !== undefined && last.address + last.length === from) last.length += part;
+      else segments.push({ address: machineAddress(from), length: part });
+      done += part;
+    }
+    for (const segment of segments) this.#count(segment, 1);
+    return segments;
+  }
+
+  unpin(segments: readonly MemorySegment[]): void {
+    for (const segment of segments) this.#count(segment, -1);
+  }
+
+  bytes(segment: MemorySegment): Uint8Array {
+    return this.#bytes.subarray(segment.address, segment.address + segment.length);
+  }
+
+  #count(segment: MemorySegment, change: number): void {
+    const first = (segment.address - this.#framesAt) >>> PAGE_SHIFT;
+    const last = (segment.address + segment.length - 1 - this.#framesAt) >>> PAGE_SHIFT;
+    for (let frame = first; frame <= last; frame += 1) {
+      const count = (this.#pins.get(frame) ?? 0) + change;
+      if (count > 0) this.#pins.set(frame, count);
+      else this.#pins.delete(frame);
+    }
+  }
+
+  #forLoad(at: number): number {
+    const offset = at - this.#ramAt;
+    return this.#framesAt + this.#frames.frameOf(Math.floor(offset / PAGE_SIZE)) * PAGE_SIZE + (offset % PAGE_SIZE);
+  }
+
+  #forStore(at: number): number {
+    const offset = at - this.#ramAt;
+    return (
+      this.#framesAt + this.#frames.frameForStore(Math.floor(offset / PAGE_SIZE)) * PAGE_SIZE + (offset % PAGE_SIZE)
+    );
+  }
+
+  #readAcross(at: GuestPhys, width: 2 | 4): number {
+    const bytes = new Uint8Array(width);
+    this.read(at, bytes);
+    return bytes.reduceRight((value, byte) => value * 256 + byte, 0);
+  }
+}
