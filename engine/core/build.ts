@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { generateDecoder, generateOpcodes } from './generate/generate.ts';
+import { generateDecoder, generateOpcodes } from './generate/decoder.ts';
+import { generateInterpreter } from './generate/interpreter.ts';
 
 const here = import.meta.dirname;
 const output = path.join(here, 'build');
@@ -37,6 +38,7 @@ export async function buildCore(force = false): Promise<string> {
   mkdirSync(generated, { recursive: true });
   writeFileSync(path.join(generated, 'opcodes.ts'), generateOpcodes());
   writeFileSync(path.join(generated, 'decode.ts'), generateDecoder());
+  writeFileSync(path.join(generated, 'interpreter.ts'), generateInterpreter());
   const asc = (await import('assemblyscript/asc')).default;
   const arguments_ = [
     'assembly/index.ts',

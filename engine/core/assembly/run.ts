@@ -5,7 +5,7 @@ import { decodeInto, expandCompressed } from '../build/generated/decode';
 import { EVENT_TRAP, clearEvent, event, fetchContext, trapCause, trapValue } from './hart';
 import { FAR_RECORD } from './arithmetic';
 import { cacheCrossing, dropAll, fetchPage } from './code';
-import { clearCrossing, crossing, interpret } from './interpreter';
+import { clearCrossing, crossing, interpret } from '../build/generated/interpreter';
 import { clearWaiting, waiting } from './system';
 import { csrsChanged } from './csr';
 import { fetchEntry, fetchHalf } from './mmu';

@@ -1,10 +1,9 @@
 // Writes the AssemblyScript half of the instruction table: opcode numbers and the decoder.
 import { COMPRESSED, type CompressedInstruction, INSTRUCTIONS, type Instruction } from '../isa.ts';
+import { constantName } from './names.ts';
 
 /** Opcodes of records that stand for no single instruction; the interpreter explains each at its handler. */
 const PSEUDO = ['UNDECODED', 'PAGE_END', 'ILLEGAL', 'CROSSING', 'FAR', 'NOP', 'LOAD_DISCARDED', 'J', 'JR', 'LI', 'MV'] as const;
-
-export const constantName = (name: string): string => name.toUpperCase().replaceAll('.', '_');
 
 /** The source of `opcodes.ts`: one constant per record opcode, dense from 0 so that the switch is a jump table. */
 export function generateOpcodes(): string {
