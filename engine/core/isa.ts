@@ -6,21 +6,7 @@
 
 /** Extension names in the order of the ISA string. `priv` is the privileged base and has no letter of its own. */
 export const EXTENSIONS = [
-  'i',
-  'm',
-  'a',
-  'f',
-  'd',
-  'c',
-  'zicntr',
-  'zicond',
-  'zicsr',
-  'zifencei',
-  'zba',
-  'zbb',
-  'zbs',
-  'sstc',
-  'svadu',
+  'i', 'm', 'a', 'f', 'd', 'c', 'zicntr', 'zicond', 'zicsr', 'zifencei', 'zba', 'zbb', 'zbs', 'sstc', 'svadu',
 ] as const;
 
 export type Extension = (typeof EXTENSIONS)[number] | 'priv';
@@ -32,24 +18,8 @@ export type Extension = (typeof EXTENSIONS)[number] | 'priv';
  * `amo` rd rs1 rs2 aq rl; `csr`/`csri` rd csr rs1/uimm; `fence`; `none`; `sfence` rs1 rs2.
  */
 export type Format =
-  | 'r'
-  | 'r4'
-  | 'i'
-  | 'load'
-  | 'store'
-  | 'branch'
-  | 'u'
-  | 'jal'
-  | 'jalr'
-  | 'shift6'
-  | 'shift5'
-  | 'unary'
-  | 'amo'
-  | 'csr'
-  | 'csri'
-  | 'fence'
-  | 'none'
-  | 'sfence';
+  | 'r' | 'r4' | 'i' | 'load' | 'store' | 'branch' | 'u' | 'jal' | 'jalr' | 'shift6' | 'shift5' | 'unary'
+  | 'amo' | 'csr' | 'csri' | 'fence' | 'none' | 'sfence';
 
 /** Register files of the operands, e.g. `x=ff` for feq: rd is an integer register, sources are floating point. */
 export interface Files {
@@ -107,22 +77,12 @@ const MASK_F7 = 0xfe00707f;
 const MASK_ALL = 0xffffffff;
 
 function define(
-  name: string,
-  extension: Extension,
-  format: Format,
-  mask: number,
-  match: number,
+  name: string, extension: Extension, format: Format, mask: number, match: number,
   more: Partial<Pick<Instruction, 'files' | 'rounding' | 'pure'>> = {},
 ): Instruction {
   return {
-    name,
-    extension,
-    format,
-    mask: mask >>> 0,
-    match: match >>> 0,
-    files: more.files ?? X,
-    rounding: more.rounding ?? false,
-    pure: more.pure ?? false,
+    name, extension, format, mask: mask >>> 0, match: match >>> 0,
+    files: more.files ?? X, rounding: more.rounding ?? false, pure: more.pure ?? false,
   };
 }
 
@@ -147,76 +107,41 @@ function atomics(suffix: 'w' | 'd', funct3: number): Instruction[] {
   const one = (name: string, funct5: number, mask = 0xf800707f, format: Format = 'amo') =>
     define(`${name}.${suffix}`, 'a', format, mask, AMO | f3(funct3) | (funct5 << 27));
   return [
-    one('lr', 0x02, 0xf9f0707f),
-    one('sc', 0x03),
-    one('amoswap', 0x01),
-    one('amoadd', 0x00),
-    one('amoxor', 0x04),
-    one('amoand', 0x0c),
-    one('amoor', 0x08),
-    one('amomin', 0x10),
-    one('amomax', 0x14),
-    one('amominu', 0x18),
+    one('lr', 0x02, 0xf9f0707f), one('sc', 0x03), one('amoswap', 0x01), one('amoadd', 0x00), one('amoxor', 0x04),
+    one('amoand', 0x0c), one('amoor', 0x08), one('amomin', 0x10), one('amomax', 0x14), one('amominu', 0x18),
     one('amomaxu', 0x1c),
   ];
 }
 
-function floats(
-  s: 's' | 'd',
-  extension: 'f' | 'd',
-  fmt: 0 | 1,
-  memory: { name: string; funct3: number },
-): Instruction[] {
+function floats(s: 's' | 'd', extension: 'f' | 'd', fmt: 0 | 1, memory: { name: string; funct3: number }): Instruction[] {
   const FFF = { rd: 'f', rs1: 'f', rs2: 'f' } as const;
   const rounded = (name: string, funct5: number) =>
     define(`${name}.${s}`, extension, 'r', 0xfe00007f, OP_FP | f7((funct5 << 2) | fmt), { files: FFF, rounding: true });
   const fixed = (name: string, funct5: number, funct3: number, rd: 'f' | 'x') =>
-    define(`${name}.${s}`, extension, 'r', MASK_F7, OP_FP | f3(funct3) | f7((funct5 << 2) | fmt), {
-      files: { ...FFF, rd },
-    });
+    define(`${name}.${s}`, extension, 'r', MASK_F7, OP_FP | f3(funct3) | f7((funct5 << 2) | fmt), { files: { ...FFF, rd } });
   const fused = (name: string, opcode: number) =>
     define(`${name}.${s}`, extension, 'r4', 0x0600007f, opcode | (fmt << 25), { files: FFF, rounding: true });
   const convert = (name: string, funct5: number, rs2: number, rd: 'f' | 'x', rs1: 'f' | 'x') =>
     define(name, extension, 'unary', 0xfff0007f, OP_FP | f7((funct5 << 2) | fmt) | (rs2 << 20), {
-      files: { rd, rs1, rs2: 'x' },
-      rounding: true,
+      files: { rd, rs1, rs2: 'x' }, rounding: true,
     });
   const move = (name: string, funct5: number, funct3: number, rd: 'f' | 'x', rs1: 'f' | 'x') =>
-    define(name, extension, 'unary', 0xfff0707f, OP_FP | f3(funct3) | f7((funct5 << 2) | fmt), {
-      files: { rd, rs1, rs2: 'x' },
-    });
+    define(name, extension, 'unary', 0xfff0707f, OP_FP | f3(funct3) | f7((funct5 << 2) | fmt), { files: { rd, rs1, rs2: 'x' } });
   const raw = s === 's' ? 'w' : 'd';
   return [
     define(`fl${memory.name}`, extension, 'load', MASK_F3, 0x07 | f3(memory.funct3), { files: { ...X, rd: 'f' } }),
     define(`fs${memory.name}`, extension, 'store', MASK_F3, 0x27 | f3(memory.funct3), { files: { ...X, rs2: 'f' } }),
-    fused('fmadd', 0x43),
-    fused('fmsub', 0x47),
-    fused('fnmsub', 0x4b),
-    fused('fnmadd', 0x4f),
-    rounded('fadd', 0x00),
-    rounded('fsub', 0x01),
-    rounded('fmul', 0x02),
-    rounded('fdiv', 0x03),
+    fused('fmadd', 0x43), fused('fmsub', 0x47), fused('fnmsub', 0x4b), fused('fnmadd', 0x4f),
+    rounded('fadd', 0x00), rounded('fsub', 0x01), rounded('fmul', 0x02), rounded('fdiv', 0x03),
     convert(`fsqrt.${s}`, 0x0b, 0, 'f', 'f'),
-    fixed('fsgnj', 0x04, 0, 'f'),
-    fixed('fsgnjn', 0x04, 1, 'f'),
-    fixed('fsgnjx', 0x04, 2, 'f'),
-    fixed('fmin', 0x05, 0, 'f'),
-    fixed('fmax', 0x05, 1, 'f'),
-    convert(`fcvt.w.${s}`, 0x18, 0, 'x', 'f'),
-    convert(`fcvt.wu.${s}`, 0x18, 1, 'x', 'f'),
-    convert(`fcvt.l.${s}`, 0x18, 2, 'x', 'f'),
-    convert(`fcvt.lu.${s}`, 0x18, 3, 'x', 'f'),
-    convert(`fcvt.${s}.w`, 0x1a, 0, 'f', 'x'),
-    convert(`fcvt.${s}.wu`, 0x1a, 1, 'f', 'x'),
-    convert(`fcvt.${s}.l`, 0x1a, 2, 'f', 'x'),
-    convert(`fcvt.${s}.lu`, 0x1a, 3, 'f', 'x'),
-    fixed('feq', 0x14, 2, 'x'),
-    fixed('flt', 0x14, 1, 'x'),
-    fixed('fle', 0x14, 0, 'x'),
-    move(`fclass.${s}`, 0x1c, 1, 'x', 'f'),
-    move(`fmv.x.${raw}`, 0x1c, 0, 'x', 'f'),
-    move(`fmv.${raw}.x`, 0x1e, 0, 'f', 'x'),
+    fixed('fsgnj', 0x04, 0, 'f'), fixed('fsgnjn', 0x04, 1, 'f'), fixed('fsgnjx', 0x04, 2, 'f'),
+    fixed('fmin', 0x05, 0, 'f'), fixed('fmax', 0x05, 1, 'f'),
+    convert(`fcvt.w.${s}`, 0x18, 0, 'x', 'f'), convert(`fcvt.wu.${s}`, 0x18, 1, 'x', 'f'),
+    convert(`fcvt.l.${s}`, 0x18, 2, 'x', 'f'), convert(`fcvt.lu.${s}`, 0x18, 3, 'x', 'f'),
+    convert(`fcvt.${s}.w`, 0x1a, 0, 'f', 'x'), convert(`fcvt.${s}.wu`, 0x1a, 1, 'f', 'x'),
+    convert(`fcvt.${s}.l`, 0x1a, 2, 'f', 'x'), convert(`fcvt.${s}.lu`, 0x1a, 3, 'f', 'x'),
+    fixed('feq', 0x14, 2, 'x'), fixed('flt', 0x14, 1, 'x'), fixed('fle', 0x14, 0, 'x'),
+    move(`fclass.${s}`, 0x1c, 1, 'x', 'f'), move(`fmv.x.${raw}`, 0x1c, 0, 'x', 'f'), move(`fmv.${raw}.x`, 0x1e, 0, 'f', 'x'),
     s === 's' ? { ...convert('fcvt.s.d', 0x08, 1, 'f', 'f'), extension: 'd' } : convert('fcvt.d.s', 0x08, 0, 'f', 'f'),
   ];
 }
@@ -227,138 +152,60 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   define('auipc', 'i', 'u', 0x7f, 0x17, { pure: true }),
   define('jal', 'i', 'jal', 0x7f, 0x6f),
   define('jalr', 'i', 'jalr', MASK_F3, 0x67),
-  branch('beq', 0),
-  branch('bne', 1),
-  branch('blt', 4),
-  branch('bge', 5),
-  branch('bltu', 6),
-  branch('bgeu', 7),
-  load('lb', 0),
-  load('lh', 1),
-  load('lw', 2),
-  load('ld', 3),
-  load('lbu', 4),
-  load('lhu', 5),
-  load('lwu', 6),
-  store('sb', 0),
-  store('sh', 1),
-  store('sw', 2),
-  store('sd', 3),
-  immediate('i', 'addi', OP_IMM, 0),
-  immediate('i', 'slti', OP_IMM, 2),
-  immediate('i', 'sltiu', OP_IMM, 3),
-  immediate('i', 'xori', OP_IMM, 4),
-  immediate('i', 'ori', OP_IMM, 6),
-  immediate('i', 'andi', OP_IMM, 7),
-  shift6('i', 'slli', OP_IMM, 1, 0x00),
-  shift6('i', 'srli', OP_IMM, 5, 0x00),
-  shift6('i', 'srai', OP_IMM, 5, 0x10),
-  alu('i', 'add', OP, 0, 0),
-  alu('i', 'sub', OP, 0, 0x20),
-  alu('i', 'sll', OP, 1, 0),
-  alu('i', 'slt', OP, 2, 0),
-  alu('i', 'sltu', OP, 3, 0),
-  alu('i', 'xor', OP, 4, 0),
-  alu('i', 'srl', OP, 5, 0),
-  alu('i', 'sra', OP, 5, 0x20),
-  alu('i', 'or', OP, 6, 0),
-  alu('i', 'and', OP, 7, 0),
-  immediate('i', 'addiw', OP_IMM_32, 0),
-  shift5('i', 'slliw', OP_IMM_32, 1, 0),
-  shift5('i', 'srliw', OP_IMM_32, 5, 0),
+  branch('beq', 0), branch('bne', 1), branch('blt', 4), branch('bge', 5), branch('bltu', 6), branch('bgeu', 7),
+  load('lb', 0), load('lh', 1), load('lw', 2), load('ld', 3), load('lbu', 4), load('lhu', 5), load('lwu', 6),
+  store('sb', 0), store('sh', 1), store('sw', 2), store('sd', 3),
+  immediate('i', 'addi', OP_IMM, 0), immediate('i', 'slti', OP_IMM, 2), immediate('i', 'sltiu', OP_IMM, 3),
+  immediate('i', 'xori', OP_IMM, 4), immediate('i', 'ori', OP_IMM, 6), immediate('i', 'andi', OP_IMM, 7),
+  shift6('i', 'slli', OP_IMM, 1, 0x00), shift6('i', 'srli', OP_IMM, 5, 0x00), shift6('i', 'srai', OP_IMM, 5, 0x10),
+  alu('i', 'add', OP, 0, 0), alu('i', 'sub', OP, 0, 0x20), alu('i', 'sll', OP, 1, 0), alu('i', 'slt', OP, 2, 0),
+  alu('i', 'sltu', OP, 3, 0), alu('i', 'xor', OP, 4, 0), alu('i', 'srl', OP, 5, 0), alu('i', 'sra', OP, 5, 0x20),
+  alu('i', 'or', OP, 6, 0), alu('i', 'and', OP, 7, 0),
+  immediate('i', 'addiw', OP_IMM_32, 0), shift5('i', 'slliw', OP_IMM_32, 1, 0), shift5('i', 'srliw', OP_IMM_32, 5, 0),
   shift5('i', 'sraiw', OP_IMM_32, 5, 0x20),
-  alu('i', 'addw', OP_32, 0, 0),
-  alu('i', 'subw', OP_32, 0, 0x20),
-  alu('i', 'sllw', OP_32, 1, 0),
-  alu('i', 'srlw', OP_32, 5, 0),
-  alu('i', 'sraw', OP_32, 5, 0x20),
+  alu('i', 'addw', OP_32, 0, 0), alu('i', 'subw', OP_32, 0, 0x20), alu('i', 'sllw', OP_32, 1, 0),
+  alu('i', 'srlw', OP_32, 5, 0), alu('i', 'sraw', OP_32, 5, 0x20),
   // Reserved fields of FENCE are ignored, as the specification asks; this also covers the Zihintpause hint.
   define('fence', 'i', 'fence', MASK_F3, 0x0f),
   define('fence.i', 'zifencei', 'none', MASK_F3, 0x100f),
-  system('ecall', 'i', 0x00000073),
-  system('ebreak', 'i', 0x00100073),
-  system('sret', 'priv', 0x10200073),
-  system('mret', 'priv', 0x30200073),
-  system('wfi', 'priv', 0x10500073),
+  system('ecall', 'i', 0x00000073), system('ebreak', 'i', 0x00100073),
+  system('sret', 'priv', 0x10200073), system('mret', 'priv', 0x30200073), system('wfi', 'priv', 0x10500073),
   define('sfence.vma', 'priv', 'sfence', 0xfe007fff, 0x12000073),
-  csr('csrrw', 1, 'csr'),
-  csr('csrrs', 2, 'csr'),
-  csr('csrrc', 3, 'csr'),
-  csr('csrrwi', 5, 'csri'),
-  csr('csrrsi', 6, 'csri'),
-  csr('csrrci', 7, 'csri'),
+  csr('csrrw', 1, 'csr'), csr('csrrs', 2, 'csr'), csr('csrrc', 3, 'csr'),
+  csr('csrrwi', 5, 'csri'), csr('csrrsi', 6, 'csri'), csr('csrrci', 7, 'csri'),
 
-  alu('m', 'mul', OP, 0, 1),
-  alu('m', 'mulh', OP, 1, 1),
-  alu('m', 'mulhsu', OP, 2, 1),
-  alu('m', 'mulhu', OP, 3, 1),
-  alu('m', 'div', OP, 4, 1),
-  alu('m', 'divu', OP, 5, 1),
-  alu('m', 'rem', OP, 6, 1),
-  alu('m', 'remu', OP, 7, 1),
-  alu('m', 'mulw', OP_32, 0, 1),
-  alu('m', 'divw', OP_32, 4, 1),
-  alu('m', 'divuw', OP_32, 5, 1),
-  alu('m', 'remw', OP_32, 6, 1),
-  alu('m', 'remuw', OP_32, 7, 1),
+  alu('m', 'mul', OP, 0, 1), alu('m', 'mulh', OP, 1, 1), alu('m', 'mulhsu', OP, 2, 1), alu('m', 'mulhu', OP, 3, 1),
+  alu('m', 'div', OP, 4, 1), alu('m', 'divu', OP, 5, 1), alu('m', 'rem', OP, 6, 1), alu('m', 'remu', OP, 7, 1),
+  alu('m', 'mulw', OP_32, 0, 1), alu('m', 'divw', OP_32, 4, 1), alu('m', 'divuw', OP_32, 5, 1),
+  alu('m', 'remw', OP_32, 6, 1), alu('m', 'remuw', OP_32, 7, 1),
 
-  ...atomics('w', 2),
-  ...atomics('d', 3),
+  ...atomics('w', 2), ...atomics('d', 3),
   ...floats('s', 'f', 0, { name: 'w', funct3: 2 }),
   ...floats('d', 'd', 1, { name: 'd', funct3: 3 }),
 
-  alu('zba', 'add.uw', OP_32, 0, 0x04),
-  alu('zba', 'sh1add', OP, 2, 0x10),
-  alu('zba', 'sh2add', OP, 4, 0x10),
-  alu('zba', 'sh3add', OP, 6, 0x10),
-  alu('zba', 'sh1add.uw', OP_32, 2, 0x10),
-  alu('zba', 'sh2add.uw', OP_32, 4, 0x10),
-  alu('zba', 'sh3add.uw', OP_32, 6, 0x10),
-  shift6('zba', 'slli.uw', OP_IMM_32, 1, 0x02),
+  alu('zba', 'add.uw', OP_32, 0, 0x04), alu('zba', 'sh1add', OP, 2, 0x10), alu('zba', 'sh2add', OP, 4, 0x10),
+  alu('zba', 'sh3add', OP, 6, 0x10), alu('zba', 'sh1add.uw', OP_32, 2, 0x10), alu('zba', 'sh2add.uw', OP_32, 4, 0x10),
+  alu('zba', 'sh3add.uw', OP_32, 6, 0x10), shift6('zba', 'slli.uw', OP_IMM_32, 1, 0x02),
 
-  alu('zbb', 'andn', OP, 7, 0x20),
-  alu('zbb', 'orn', OP, 6, 0x20),
-  alu('zbb', 'xnor', OP, 4, 0x20),
-  unary('zbb', 'clz', OP_IMM, 1, 0x600),
-  unary('zbb', 'ctz', OP_IMM, 1, 0x601),
-  unary('zbb', 'cpop', OP_IMM, 1, 0x602),
-  unary('zbb', 'clzw', OP_IMM_32, 1, 0x600),
-  unary('zbb', 'ctzw', OP_IMM_32, 1, 0x601),
+  alu('zbb', 'andn', OP, 7, 0x20), alu('zbb', 'orn', OP, 6, 0x20), alu('zbb', 'xnor', OP, 4, 0x20),
+  unary('zbb', 'clz', OP_IMM, 1, 0x600), unary('zbb', 'ctz', OP_IMM, 1, 0x601), unary('zbb', 'cpop', OP_IMM, 1, 0x602),
+  unary('zbb', 'clzw', OP_IMM_32, 1, 0x600), unary('zbb', 'ctzw', OP_IMM_32, 1, 0x601),
   unary('zbb', 'cpopw', OP_IMM_32, 1, 0x602),
-  alu('zbb', 'max', OP, 6, 0x05),
-  alu('zbb', 'maxu', OP, 7, 0x05),
-  alu('zbb', 'min', OP, 4, 0x05),
-  alu('zbb', 'minu', OP, 5, 0x05),
-  unary('zbb', 'sext.b', OP_IMM, 1, 0x604),
-  unary('zbb', 'sext.h', OP_IMM, 1, 0x605),
-  unary('zbb', 'zext.h', OP_32, 4, 0x080),
-  alu('zbb', 'rol', OP, 1, 0x30),
-  alu('zbb', 'rolw', OP_32, 1, 0x30),
-  alu('zbb', 'ror', OP, 5, 0x30),
-  shift6('zbb', 'rori', OP_IMM, 5, 0x18),
-  shift5('zbb', 'roriw', OP_IMM_32, 5, 0x30),
-  alu('zbb', 'rorw', OP_32, 5, 0x30),
-  unary('zbb', 'orc.b', OP_IMM, 5, 0x287),
-  unary('zbb', 'rev8', OP_IMM, 5, 0x6b8),
+  alu('zbb', 'max', OP, 6, 0x05), alu('zbb', 'maxu', OP, 7, 0x05), alu('zbb', 'min', OP, 4, 0x05), alu('zbb', 'minu', OP, 5, 0x05),
+  unary('zbb', 'sext.b', OP_IMM, 1, 0x604), unary('zbb', 'sext.h', OP_IMM, 1, 0x605), unary('zbb', 'zext.h', OP_32, 4, 0x080),
+  alu('zbb', 'rol', OP, 1, 0x30), alu('zbb', 'rolw', OP_32, 1, 0x30), alu('zbb', 'ror', OP, 5, 0x30),
+  shift6('zbb', 'rori', OP_IMM, 5, 0x18), shift5('zbb', 'roriw', OP_IMM_32, 5, 0x30), alu('zbb', 'rorw', OP_32, 5, 0x30),
+  unary('zbb', 'orc.b', OP_IMM, 5, 0x287), unary('zbb', 'rev8', OP_IMM, 5, 0x6b8),
 
-  alu('zbs', 'bclr', OP, 1, 0x24),
-  shift6('zbs', 'bclri', OP_IMM, 1, 0x12),
-  alu('zbs', 'bext', OP, 5, 0x24),
-  shift6('zbs', 'bexti', OP_IMM, 5, 0x12),
-  alu('zbs', 'binv', OP, 1, 0x34),
-  shift6('zbs', 'binvi', OP_IMM, 1, 0x1a),
-  alu('zbs', 'bset', OP, 1, 0x14),
-  shift6('zbs', 'bseti', OP_IMM, 1, 0x0a),
+  alu('zbs', 'bclr', OP, 1, 0x24), shift6('zbs', 'bclri', OP_IMM, 1, 0x12), alu('zbs', 'bext', OP, 5, 0x24),
+  shift6('zbs', 'bexti', OP_IMM, 5, 0x12), alu('zbs', 'binv', OP, 1, 0x34), shift6('zbs', 'binvi', OP_IMM, 1, 0x1a),
+  alu('zbs', 'bset', OP, 1, 0x14), shift6('zbs', 'bseti', OP_IMM, 1, 0x0a),
 
-  alu('zicond', 'czero.eqz', OP, 5, 0x07),
-  alu('zicond', 'czero.nez', OP, 7, 0x07),
+  alu('zicond', 'czero.eqz', OP, 5, 0x07), alu('zicond', 'czero.nez', OP, 7, 0x07),
 ];
 
 const c = (
-  name: string,
-  mask: number,
-  match: number,
-  expands: string,
+  name: string, mask: number, match: number, expands: string,
   rest: Omit<CompressedInstruction, 'name' | 'mask' | 'match' | 'expands'> = {},
 ): CompressedInstruction => ({ name, mask, match, expands, ...rest });
 
@@ -367,7 +214,7 @@ const LD_OFFSET = '12:10>3 6:5>6';
 const LW_OFFSET = '12:10>3 6>2 5>6';
 const LDSP_OFFSET = '12>5 6:5>3 4:2>6';
 const SDSP_OFFSET = '12:10>3 9:7>6';
-const BRANCH_OFFSET = '-12>8 11:10>3 6:5>6 4:3>1 2>5';
+const BRANCH_OFFSET = "-12>8 11:10>3 6:5>6 4:3>1 2>5";
 
 /** Every 16-bit instruction of RV64C with F and D; the first match counts. */
 export const COMPRESSED: readonly CompressedInstruction[] = [

@@ -3,7 +3,19 @@ import { COMPRESSED, type CompressedInstruction, INSTRUCTIONS, type Instruction 
 import { constantName } from './names.ts';
 
 /** Opcodes of records that stand for no single instruction; the interpreter explains each at its handler. */
-const PSEUDO = ['UNDECODED', 'PAGE_END', 'ILLEGAL', 'CROSSING', 'FAR', 'NOP', 'LOAD_DISCARDED', 'J', 'JR', 'LI', 'MV'] as const;
+const PSEUDO = [
+  'UNDECODED',
+  'PAGE_END',
+  'ILLEGAL',
+  'CROSSING',
+  'FAR',
+  'NOP',
+  'LOAD_DISCARDED',
+  'J',
+  'JR',
+  'LI',
+  'MV',
+] as const;
 
 /** The source of `opcodes.ts`: one constant per record opcode, dense from 0 so that the switch is a jump table. */
 export function generateOpcodes(): string {
@@ -106,7 +118,9 @@ const ENCODE: Partial<Record<Instruction['format'], string>> = {
 function expandOne(one: CompressedInstruction): string {
   const target = INSTRUCTIONS.find(each => each.name === one.expands);
   if (!target) throw new Error(`${one.name} expands to the unknown ${one.expands}`);
-  const refuse = (one.nonzero ?? []).map(field => `if (${field === 'imm' ? 'imm' : operandBits(field)} == 0) return 0;`);
+  const refuse = (one.nonzero ?? []).map(
+    field => `if (${field === 'imm' ? 'imm' : operandBits(field)} == 0) return 0;`,
+  );
   const encode = one.immediate ? ENCODE[target.format] : undefined;
   const parts = [hex(target.match)];
   if (one.rd !== undefined) parts.push(`(${operandBits(one.rd)} << 7)`);
