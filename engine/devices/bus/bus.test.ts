@@ -108,6 +108,8 @@ describe('bus', () => {
     ];
     for (const [base, size] of attempts) expect(() => bus.map(base, size, first)).toThrow(/malformed or overlaps/);
     bus.map(0x3000, 0x1000, first);
-    expect(bus.read(0x3000, 4)).toBe(1);
+    bus.map(0x2010, 8, first);
+    bus.map(0, 8, first);
+    expect([0, 0x2010, 0x3000].map(address => bus.read(address, 4))).toEqual([1, 1, 1]);
   });
 });

@@ -93,6 +93,35 @@ describe('clint', () => {
     expect(bus.high).toBe(1);
   });
 
+  it('moves a timer on without a false interrupt in between', () => {
+    const around = parts();
+    const pins = around.harts[1]!;
+    const clint = new Clint(around);
+    const levels: boolean[] = [];
+    pins.set = (_, level) => levels.push(level);
+    around.time.now += 2 ** 32 + 100;
+    clint.writeWide(MTIMECMP_BASE + 8, 200, 1);
+    clint.writeWide(MTIMECMP_BASE + 8, 50, 2);
+    expect(levels).toEqual([]);
+    clint.write(MTIMECMP_BASE + 12, 4, 1);
+    expect(levels).toEqual([true]);
+    clint.write(MTIMECMP_BASE + 8, 4, 0xffffffff);
+    expect(levels).toEqual([true, false]);
+  });
+
+  it('compares anew when the guest sets mtime', () => {
+    const around = parts();
+    const clint = new Clint(around);
+    clint.write(MTIMECMP_BASE + 4, 4, 0);
+    clint.write(MTIMECMP_BASE, 4, 1000);
+    clint.writeWide(MTIME, 1000, 0);
+    expect(around.harts[0]!.has(MTIP)).toBe(true);
+    clint.writeWide(MTIME, 999, 0);
+    expect(around.harts[0]!.has(MTIP)).toBe(false);
+    clint.reset();
+    expect(around.harts[0]!.mip).toBe(0);
+  });
+
   it('lets the guest set mtime, whole and in halves, and goes on from there', () => {
     const around = parts(1);
     const clint = new Clint(around);

@@ -267,6 +267,29 @@ describe('uart transmitter', () => {
     expect(d.get(IIR_FCR)).toBe(NONE);
   });
 
+  it.each([
+    ['the transmit FIFO is cleared', FIFOS | FCR_CLEAR_TRANSMITTER, EMPTY],
+    ['the FIFOs are switched off', 0, 0x02],
+    ['only the trigger level changes', FCR_ENABLE, NONE],
+  ])('after an acknowledged interrupt, when %s', (_, control, cause) => {
+    const d = new Driver();
+    d.put(FCR, FIFOS);
+    d.put(IER, IER_TRANSMITTER_EMPTY);
+    d.get(IIR_FCR);
+    d.put(FCR, control);
+    expect(d.irq.level).toBe((cause & 1) === 0);
+    expect(d.get(IIR_FCR)).toBe(cause);
+  });
+
+  it('reports empty while exactly one FIFO fits', () => {
+    const d = new Driver();
+    d.port.limit = 0;
+    for (let i = 0; i < OUTGOING_CAPACITY - 16; i += 1) d.put(DATA, 1);
+    expect(d.get(LSR)).toBe(BOTH_EMPTY);
+    d.put(DATA, 1);
+    expect(d.get(LSR)).toBe(0);
+  });
+
   it('interrupts only once there is room again', () => {
     const d = new Driver();
     d.put(FCR, FIFOS);
@@ -341,6 +364,18 @@ describe('uart receiver', () => {
     d.put(DATA, 0x21);
     expect(d.ready).toBe(true);
     expect(d.irq.rises).toBe(0);
+  });
+
+  it('counts only looks at LSR that follow each other', () => {
+    const d = new Driver();
+    d.port.type('ok');
+    for (let round = 0; round < 10; round += 1) {
+      for (let looks = 0; looks < 15; looks += 1) expect(d.ready).toBe(false);
+      if (round % 2 === 0) d.put(DATA, 0x2e);
+      else d.get(SCRATCH);
+    }
+    for (let looks = 0; looks < 15; looks += 1) d.get(LSR);
+    expect(d.ready).toBe(true);
   });
 
   it.each([
@@ -431,6 +466,7 @@ describe('uart receiver', () => {
     expect(d.drain()).toBe('x'.repeat(24));
 
     const simple = new Driver();
+    simple.put(MCR, MCR_DTR | MCR_OUT2);
     simple.put(IER, IER_RECEIVED);
     simple.port.type('y');
     simple.uart.poll();
@@ -454,6 +490,18 @@ describe('uart receiver', () => {
     expect(paced).toBeLessThanOrEqual(4016);
     d.uart.poll(true);
     expect(d.drain().length).toBeGreaterThan(MOST_CREDIT - 32);
+  });
+
+  it('charges each byte once, however the FIFO is filled', () => {
+    const d = new Driver();
+    d.startUp();
+    d.port.type('x'.repeat(300));
+    d.uart.poll(true);
+    d.drain(200);
+    const { credit, presented } = d.uart.save();
+    expect(credit).toBe(MOST_CREDIT - 200 - presented);
+    d.uart.poll();
+    expect(d.uart.save()).toMatchObject({ presented: 16, credit: MOST_CREDIT - 216 + 4 });
   });
 
   it('does not take a guest that holds RTS low for idle', () => {
@@ -567,17 +615,48 @@ describe('uart loopback', () => {
     expect(d.get(MSR)).toBe(0x20);
   });
 
-  it('forgets looped bytes when the FIFO is cleared', () => {
+  it.each([
+    ['cleared', FIFOS | FCR_CLEAR_RECEIVER, false],
+    ['switched off', 0, false],
+    ['given another trigger level', FCR_ENABLE, true],
+  ])('forgets looped bytes when the FIFO is cleared or switched, not otherwise: %s', (_, control, kept) => {
     const d = new Driver();
     d.put(FCR, FIFOS);
     d.put(MCR, MCR_LOOP);
     d.print('gone');
-    d.put(FCR, FIFOS | FCR_CLEAR_RECEIVER);
-    expect(d.ready).toBe(false);
+    d.put(FCR, control);
+    expect(d.ready).toBe(kept);
+  });
+
+  it('loses its interrupt when the overrun is read', () => {
+    const d = new Driver();
+    d.put(IER, IER_LINE_STATUS);
+    d.put(MCR, MCR_LOOP);
+    d.print('12');
+    expect(d.irq.level).toBe(true);
+    d.get(LSR);
+    expect(d.irq.level).toBe(false);
+  });
+
+  it('loses its interrupt when the modem status is read', () => {
+    const d = new Driver();
+    d.put(IER, IER_MODEM_STATUS);
+    d.put(MCR, MCR_LOOP);
+    expect(d.irq.level).toBe(true);
+    d.get(MSR);
+    expect(d.irq.level).toBe(false);
   });
 });
 
 describe('uart state', () => {
+  it('has its interrupt low after reset', () => {
+    const d = new Driver();
+    d.put(IER, IER_TRANSMITTER_EMPTY);
+    expect(d.irq.level).toBe(true);
+    d.uart.reset();
+    expect(d.irq.level).toBe(false);
+  });
+
   it('goes on where it was, in both directions', () => {
     const d = new Driver();
     d.startUp();
