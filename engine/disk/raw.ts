@@ -1,0 +1,83 @@
+import { totalLength } from './buffers.ts';
+import type { Disk, HostFile } from './disk.ts';
+import { RangeLock } from './range-lock.ts';
+import { checkRequest } from './request.ts';
+
+const SECTOR_BYTES = 512;
+// Zeroes go out in pieces of this size, so that a large range neither takes much memory nor one endless write.
+const ZERO_BYTES = 2 ** 18;
+const ZEROES_A_WRITE = 16;
+const zeroes = new Uint8Array(ZERO_BYTES);
+
+export interface RawOptions {
+  /** Refuse writes even where the file would take them. */
+  readonly readonly?: boolean;
+}
+
+/**
+ * A disk whose bytes are those of a file. A file that ends within a sector counts as filled up with zeroes, so no byte
+ * of it is out of reach: it grows only when that last sector is written.
+ */
+export class RawDisk implements Disk {
+  readonly size: number;
+  readonly readonly: boolean;
+  readonly #file: HostFile;
+  readonly #lock = new RangeLock();
+
+  private constructor(file: HostFile, size: number, readonly: boolean) {
+    this.#file = file;
+    this.size = size;
+    this.readonly = readonly;
+  }
+
+  /** Takes over the file: `close` closes it. */
+  static async open(file: HostFile, options: RawOptions = {}): Promise<RawDisk> {
+    const bytes = await file.size();
+    const size = Math.ceil(bytes / SECTOR_BYTES) * SECTOR_BYTES;
+    return new RawDisk(file, size, file.readonly || options.readonly === true);
+  }
+
+  async read(offset: number, into: readonly Uint8Array[]): Promise<void> {
+    const length = totalLength(into);
+    checkRequest(this, 'read', offset, length);
+    if (length > 0) await this.#lock.run(offset, length, 'shared', () => this.#file.read(offset, into));
+  }
+
+  async write(offset: number, from: readonly Uint8Array[]): Promise<void> {
+    const length = totalLength(from);
+    checkRequest(this, 'write', offset, length);
+    if (length > 0) await this.#lock.run(offset, length, 'exclusive', () => this.#file.write(offset, from));
+  }
+
+  flush(): Promise<void> {
+    return this.#file.flush();
+  }
+
+  /** Changes nothing: a plain file cannot give space back, and writing zeroes would only take more. */
+  async discard(offset: number, length: number): Promise<void> {
+    checkRequest(this, 'discard', offset, length);
+  }
+
+  async writeZeroes(offset: number, length: number): Promise<void> {
+    checkRequest(this, 'write zeroes', offset, length);
+    if (length > 0) await this.#lock.run(offset, length, 'exclusive', () => this.#fill(offset, length));
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  async #fill(offset: number, length: number): Promise<void> {
+    const end = offset + length;
+    for (let at = offset; at < end; ) {
+      const pieces: Uint8Array[] = [];
+      const start = at;
+      while (at < end && pieces.length < ZEROES_A_WRITE) {
+        const piece = zeroes.subarray(0, Math.min(ZERO_BYTES, end - at));
+        pieces.push(piece);
+        at += piece.length;
+      }
+      await this.#file.write(start, pieces);
+    }
+  }
+}
