@@ -16,6 +16,8 @@ describe('memory file', () => {
   it('leaves no old bytes behind when it shrinks and grows', async () => {
     const file = new MemoryFile('f', Uint8Array.of(1, 2, 3));
     await file.truncate(1);
+    await file.truncate(3);
+    expect([...file.content()]).toEqual([1, 0, 0]);
     await file.truncate(4);
     expect([...file.content()]).toEqual([1, 0, 0, 0]);
     await file.write(2, []);

@@ -18,7 +18,7 @@ function bench() {
 
 describe('range lock', () => {
   it('runs reads together and writes alone, in the order of submission', async () => {
-    const { begun, start, end } = bench();
+    const { lock, begun, start, end } = bench();
     const first = [start('r1', 0, 10, 'shared'), start('r2', 5, 15, 'shared')];
     const write = start('w', 9, 11, 'exclusive');
     const late = start('r3', 0, 20, 'shared');
@@ -34,6 +34,7 @@ describe('range lock', () => {
     await expect.poll(() => begun).toEqual(['r1', 'r2', 'w', 'r3']);
     end('r3');
     await late;
+    expect(lock.size).toBe(0);
   });
 
   it('does not delay what only touches', () => {

@@ -14,6 +14,11 @@ export class RangeLock {
   // In the order of submission, running or waiting; as many as there are requests in flight, so a scan is cheap.
   readonly #entries = new Set<Entry>();
 
+  /** Requests that run or wait. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
   async run<T>(start: number, length: number, mode: 'shared' | 'exclusive', task: () => Promise<T>): Promise<T> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const entry: Entry = { start, end: start + length, exclusive: mode === 'exclusive', finished: promise };

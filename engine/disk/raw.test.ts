@@ -37,6 +37,14 @@ describe('raw disk', () => {
     expect(small.content()).toHaveLength(700);
   });
 
+  it('reads the same place many times at once', async () => {
+    const inner = new MemoryFile('disk.raw', new Uint8Array(8192).fill(1));
+    const file = new DelayedFile(inner, new Random(1));
+    const disk = await RawDisk.open(file);
+    await Promise.all(Array.from({ length: 5 }, () => disk.read(100, [new Uint8Array(5000)])));
+    expect(file.mostPending).toBe(5);
+  });
+
   it('is empty for an empty file', async () => {
     const disk = await RawDisk.open(new MemoryFile('empty.raw'));
     expect(disk.size).toBe(0);

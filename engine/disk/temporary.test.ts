@@ -45,6 +45,22 @@ describe('temporary disk', () => {
     expect(whole).toEqual(new Uint8Array(16384).fill(5).fill(1, 4096, 8191).fill(2, 8191).fill(3, 8192).fill(5, 8193));
   });
 
+  it('reads the same place many times at once', async () => {
+    const inner = new MemoryFile('disk.raw', new Uint8Array(8192).fill(1));
+    const file = new DelayedFile(inner, new Random(1));
+    const disk = new TemporaryDisk(await RawDisk.open(file));
+    await Promise.all(Array.from({ length: 5 }, () => disk.read(100, [new Uint8Array(5000)])));
+    expect(file.mostPending).toBe(5);
+  });
+
+  it.each([2 ** 20 - 100, 2 ** 20 - 4096, 2 ** 20, 2 ** 20 + 1])('zeroes exactly %i bytes', async length => {
+    const { disk } = await over(new Uint8Array(2 ** 21).fill(5));
+    await disk.writeZeroes(0, length);
+    const whole = new Uint8Array(2 ** 21);
+    await disk.read(0, [whole]);
+    expect(Buffer.from(whole).equals(new Uint8Array(2 ** 21).fill(5).fill(0, 0, length))).toBe(true);
+  });
+
   it('gives memory back when blocks are discarded or zeroed', async () => {
     const { disk } = await over(new Uint8Array(2 ** 21).fill(5));
     await disk.write(0, [new Uint8Array(2 ** 21).fill(1)]);

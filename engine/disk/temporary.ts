@@ -127,7 +127,7 @@ export class TemporaryDisk implements Disk {
       if (!whole) partial.set(block, await this.#copyOf(block));
     }
     const fullFrom = blockAbove(offset);
-    const fullTo = Math.max(fullFrom, blockBelow(offset + length));
+    const fullTo = blockBelow(offset + length);
     this.#reserve(partial.keys(), fullFrom, from === undefined ? fullFrom : fullTo);
     for (const [block, bytes] of partial) {
       const start = Math.max(offset, block * BLOCK_BYTES);
