@@ -213,6 +213,55 @@ describe('plic', () => {
     expect(driver.plic.read(PENDING_BASE, 4)).toBe(0);
   });
 
+  it.each([1, 31, 32, 63, 64, 95])('serves source %i in the first and the last context', source => {
+    for (const context of [M0, S1]) {
+      const driver = new Driver();
+      driver.priority(source, 2);
+      driver.enable(context, source);
+      driver.threshold(context, 1);
+      const line = driver.plic.line(source);
+      line.set(true);
+      const word = ENABLE_BASE + context * ENABLE_STRIDE + 4 * (source >>> 5);
+      expect(driver.plic.read(word, 4)).toBe((1 << (source & 31)) >>> 0);
+      expect(driver.interrupted(context)).toBe(true);
+      expect(driver.claim(context)).toBe(source);
+      line.set(false);
+      expect(driver.interrupted(context)).toBe(false);
+      driver.complete(context, source);
+      line.set(true);
+      expect(driver.claim(context)).toBe(source);
+    }
+  });
+
+  it('has its pins low after reset', () => {
+    const driver = new Driver();
+    driver.priority(1, 1);
+    driver.enable(S0, 1);
+    driver.plic.line(1).set(true);
+    expect(driver.interrupted(S0)).toBe(true);
+    driver.plic.reset();
+    expect(driver.interrupted(S0)).toBe(false);
+  });
+
+  it('refuses a state that its registers could not hold', () => {
+    const { plic, harts } = new Driver();
+    const state = plic.save();
+    const context = state.contexts[0]!;
+    const others = state.contexts.slice(1);
+    const damages: object[] = [
+      { priorities: Uint8Array.of(1, ...state.priorities.slice(1)) },
+      { priorities: Uint8Array.of(0, 8, ...state.priorities.slice(2)) },
+      { levels: [1, 0, 0] },
+      { pending: [3, 0, 0] },
+      { claimed: [1, 1, 1] },
+      { contexts: [{ ...context, enabled: [1, 0, 0] }, ...others] },
+      { contexts: [{ ...context, threshold: 8 }, ...others] },
+      { contexts: others },
+    ];
+    for (const damage of damages) expect(() => Plic.restore({ harts }, { ...state, ...damage })).toThrow(/damaged/);
+    expect(() => Plic.restore({ harts }, state)).not.toThrow();
+  });
+
   it('has no lines beyond its sources', () => {
     const { plic } = new Driver();
     for (const source of [0, 96, -1, 1.5]) expect(() => plic.line(source)).toThrow(/does not exist/);

@@ -123,6 +123,18 @@ describe('rtc', () => {
     expect(around.irq.level).toBe(false);
   });
 
+  it('has its interrupt low after reset, and shows an alarm as over once its time has come', () => {
+    const around = parts();
+    const rtc = new Rtc(around);
+    rtc.write(IRQ_ENABLED, 4, 1);
+    setAlarm(rtc, NOW + 1n);
+    around.clock.now += 1n;
+    expect(rtc.read(ALARM_STATUS, 4)).toBe(0);
+    expect(around.irq.level).toBe(true);
+    rtc.reset();
+    expect(around.irq.level).toBe(false);
+  });
+
   it('forgets a cleared alarm', () => {
     const around = parts();
     const rtc = new Rtc(around);

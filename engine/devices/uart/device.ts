@@ -107,7 +107,7 @@ export class Uart implements MmioDevice, Saves<UartState> {
     for (const [field, mask] of masks) {
       if ((state[field] & ~mask) !== 0) refuseState(uartSection, field, 'has bits that the register lacks');
     }
-    if (state.statusReads > STATUS_READS_OF_A_POLLED_READER) refuseState(uartSection, 'statusReads', 'is too large');
+    if (state.statusReads >= STATUS_READS_OF_A_POLLED_READER) refuseState(uartSection, 'statusReads', 'is too large');
     if (state.presented > state.incoming.length || state.presented + state.loopedBack.length > FIFO_DEPTH) {
       refuseState(uartSection, 'presented', 'is more than the FIFO holds');
     }
@@ -232,7 +232,6 @@ export class Uart implements MmioDevice, Saves<UartState> {
         this.#lcr = byte;
         this.#polledReader = false;
         this.#present();
-        this.#drive();
         break;
       case MCR:
         this.#modem.control = byte & MCR_MASK;
@@ -295,9 +294,10 @@ export class Uart implements MmioDevice, Saves<UartState> {
   // Registers with effects
 
   #readLineStatus(): number {
-    if (!this.#polledReader && this.#statusReads < STATUS_READS_OF_A_POLLED_READER) {
+    if (!this.#polledReader) {
       this.#statusReads += 1;
       if (this.#statusReads === STATUS_READS_OF_A_POLLED_READER) {
+        this.#statusReads = 0;
         this.#polledReader = true;
         this.#present();
       }

@@ -683,7 +683,7 @@ describe('uart state', () => {
       { fcr: 0x02 },
       { mcr: 0x20 },
       { modemDeltas: 0x10 },
-      { statusReads: 17 },
+      { statusReads: 16 },
       { presented: 1 },
       { credit: MOST_CREDIT + 1 },
       { presented: 9, incoming: new Uint8Array(9), loopedBack: new Uint8Array(8) },
