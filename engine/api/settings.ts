@@ -7,12 +7,12 @@ export const GIB = 1024 * MIB;
 
 /** How much RAM a machine can have, in bytes. */
 export const MEMORY_LIMITS = {
-  /** Enough for a bare-metal program; what a kernel needs more, its loader says. */
-  smallest: 2 * MIB,
+  /** Enough for a bare-metal program and the device tree; what a kernel needs more, its loader says. */
+  smallest: 8 * MIB,
   /** RAM and the reserve for copies share the 4 GiB that one WebAssembly memory can address. */
   largest: 3 * GIB,
-  /** Superpages and the device tree's place are aligned to this. */
-  step: 2 * MIB,
+  /** RAM is a whole number of these, so that sizes in messages are exact. */
+  step: MIB,
   usual: 512 * MIB,
 } as const;
 

@@ -145,22 +145,6 @@ describe('DiskLink and DiskServer', () => {
     expect(first.status).toBe('ok');
   });
 
-  it('keeps the order of overlapping requests, and of no others', async () => {
-    const { disk, server, submit, settle } = setUp();
-    disk.hold = true;
-    submit('write', 0, 1024, [segment(0, 1024)]);
-    submit('read', 512, 512, [segment(4096, 512)]);
-    submit('write-zeroes', 512, 512);
-    submit('read', 1024, 512, [segment(8192, 512)]);
-    submit('read', 0, 512, [segment(16384, 512)]);
-    submit('flush', 0, 0);
-    server.pump();
-    expect(disk.log).toEqual(['write 0', 'read 1024', 'flush']);
-    disk.releaseAll();
-    await settle();
-    expect(disk.log.indexOf('read 512')).toBeLessThan(disk.log.indexOf('write-zeroes 512 512'));
-  });
-
   it('takes any number of requests though the rings are bounded', async () => {
     const { memory, disk, submit, settle } = setUp();
     for (let i = 0; i < 512; i++) disk.content.fill(i, i * 512, (i + 1) * 512);

@@ -21,17 +21,12 @@ export interface DiskServerParts {
   readonly report: (error: AfterimageError) => void;
 }
 
-interface Running {
-  readonly record: DiskRecord;
-  readonly finished: Promise<void>;
-}
-
-/** Runs requests on disks. Those that overlap take effect in the order in which the hart submitted them. */
+/** Runs requests on disks in the order of submission; those that overlap are kept in it by the disk. */
 export class DiskServer {
   readonly #parts: DiskServerParts;
   readonly #requests: RecordRing;
   readonly #completions: RecordRing;
-  readonly #running = new Set<Running>();
+  #running = 0;
   /** Completions that found no room in the ring, oldest first. */
   readonly #waiting: Uint8Array[] = [];
   readonly #whenFinished: (() => void)[] = [];
@@ -47,12 +42,12 @@ export class DiskServer {
   pump(): void {
     this.#deliver();
     // A ring full of completions that the hart does not take must not grow a queue here.
-    while (this.#running.size < MOST_IN_FLIGHT && this.#waiting.length === 0) {
+    while (this.#running < MOST_IN_FLIGHT && this.#waiting.length === 0) {
       const record = this.#requests.shift();
       if (record === undefined) break;
-      this.#start(decodeRequest(record));
+      void this.#serve(decodeRequest(record));
     }
-    if (this.#running.size > 0 || !this.#requests.empty) return;
+    if (this.#running > 0 || !this.#requests.empty) return;
     for (const resolve of this.#whenFinished.splice(0)) resolve();
   }
 
@@ -66,20 +61,16 @@ export class DiskServer {
     });
   }
 
-  #start(record: DiskRecord): void {
-    const earlier = [...this.#running].filter(other => conflicts(other.record, record)).map(other => other.finished);
-    const finished = this.#serve(record, earlier).then(status => {
-      this.#running.delete(running);
-      if (!this.#hartEnded) this.#waiting.push(encodeCompletion({ tag: record.tag, status }));
-      this.pump();
-    });
-    const running: Running = { record, finished };
-    this.#running.add(running);
+  async #serve(record: DiskRecord): Promise<void> {
+    this.#running += 1;
+    const status = await this.#run(record);
+    this.#running -= 1;
+    if (!this.#hartEnded) this.#waiting.push(encodeCompletion({ tag: record.tag, status }));
+    this.pump();
   }
 
-  async #serve(record: DiskRecord, earlier: readonly Promise<void>[]): Promise<BlockStatus> {
+  async #run(record: DiskRecord): Promise<BlockStatus> {
     try {
-      if (earlier.length > 0) await Promise.all(earlier);
       const disk = this.#parts.disks[record.disk];
       if (disk === undefined) throw new AfterimageError('internal', 'A request names a disk that does not exist');
       await perform(disk, record, this.#parts.memory);
@@ -99,12 +90,6 @@ export class DiskServer {
     this.#waiting.splice(0, delivered);
     this.#parts.hartBell.ring();
   }
-}
-
-/** Whether the order of two requests can be seen: they share a byte, and not both only read it. */
-function conflicts(a: DiskRecord, b: DiskRecord): boolean {
-  if (a.disk !== b.disk || (a.kind === 'read' && b.kind === 'read')) return false;
-  return a.offset < b.offset + b.length && b.offset < a.offset + a.length;
 }
 
 async function perform(disk: Disk, record: DiskRecord, memory: SharedArrayBuffer): Promise<void> {

@@ -1,0 +1,319 @@
+// The engine process's main thread, the I/O thread: obeys the parent, owns the files, and looks after the hart's worker.
+import { writeFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import type { Command, EngineDescription, RunSummary } from '../api/messages.ts';
+import type { DiskSettings, MachineSettings } from '../api/settings.ts';
+import { AfterimageError, assertNever } from '../base/errors.ts';
+import type { Disk, HostFile } from '../disk/disk.ts';
+import { readSoftware } from './boot-files.ts';
+import { checkConsoleSize, checkSettings } from './check-settings.ts';
+import { ConsoleServer, createConsoleBuffers } from './console-link.ts';
+import { createDiskBuffers } from './disk-link.ts';
+import { DiskServer } from './disk-server.ts';
+import { Doorbell, type Listening } from './doorbell.ts';
+import { HartControl } from './hart-control.ts';
+import type { HartMessage, HartTask } from './hart-thread.ts';
+import { hostError } from './host-errors.ts';
+import { openHostFile } from './node-file.ts';
+import { OutputFile } from './output-file.ts';
+import type { ParentLink } from './parent-link.ts';
+
+/** A hart looks at the bell after every slice, at most a few milliseconds; one that does not has lost its way. */
+const STOP_PATIENCE_MILLISECONDS = 3000;
+/** A failing host disk fails for each request; the user needs to hear of it, not to drown in it. */
+const MOST_WARNINGS = 20;
+
+/** What makes this the engine of a real machine; tests put a small machine into the same frame. */
+export interface EngineParts {
+  /** The worker's main module; it calls `runHartThread`. */
+  readonly hartWorker: URL;
+  readonly describe: () => EngineDescription;
+  readonly loadCore: () => Promise<WebAssembly.Module>;
+  /** Machine memory for the settings: shared, with RAM and reserve. */
+  readonly createMemory: (settings: MachineSettings, core: WebAssembly.Module) => WebAssembly.Memory;
+  /** The disk in an open file, which it closes. */
+  readonly openDisk: (file: HostFile, settings: DiskSettings) => Promise<Disk>;
+}
+
+/** What is open while a machine runs. */
+interface Run {
+  readonly settings: MachineSettings;
+  readonly disks: readonly Disk[];
+  readonly diskServer: DiskServer;
+  readonly trace: OutputFile | undefined;
+  readonly worker: Worker;
+  readonly listening: Listening;
+}
+
+type End =
+  | { readonly kind: 'ended'; readonly summary: RunSummary; readonly signature: string | undefined }
+  | { readonly kind: 'failed'; readonly error: AfterimageError };
+
+/** One machine, from `start` to its end. `finished` resolves when the process may exit. */
+export class Engine {
+  readonly finished: Promise<void>;
+  readonly #link: ParentLink;
+  readonly #parts: EngineParts;
+  readonly #hartBell = new Doorbell();
+  readonly #ioBell = new Doorbell();
+  readonly #control = new HartControl();
+  readonly #consoleBuffers = createConsoleBuffers();
+  readonly #console: ConsoleServer;
+  #finish: () => void = () => {};
+  #starting = false;
+  #started = false;
+  #ending = false;
+  #run: Run | undefined;
+  #parentGone = false;
+  #warnings = 0;
+  #whenConsoleDrained: (() => void) | undefined;
+
+  constructor(link: ParentLink, parts: EngineParts) {
+    this.#link = link;
+    this.#parts = parts;
+    this.finished = new Promise(resolve => {
+      this.#finish = resolve;
+    });
+    this.#console = new ConsoleServer(this.#consoleBuffers, this.#hartBell, {
+      output: bytes => link.send({ kind: 'console-output', bytes }),
+      accepted: count => link.send({ kind: 'console-accepted', count }),
+    });
+    link.listen({
+      command: command => this.#guarded(() => this.#obey(command)),
+      gone: () => {
+        this.#parentGone = true;
+        this.stop();
+      },
+    });
+  }
+
+  /** Powers the machine off: when the parent asks for it, when it is gone, or when the process is told to end. */
+  stop(): void {
+    this.#control.requestStop(this.#hartBell);
+    this.#whenConsoleDrained?.();
+    if (!this.#starting) {
+      void this.#end({ kind: 'ended', summary: nothingRan, signature: undefined });
+      return;
+    }
+    setTimeout(() => {
+      const error = new AfterimageError('internal', 'The hart did not stop when it was told to');
+      void this.#end({ kind: 'failed', error });
+    }, STOP_PATIENCE_MILLISECONDS).unref();
+  }
+
+  /** Something went wrong in the engine itself. */
+  fail(thrown: unknown): void {
+    void this.#end({ kind: 'failed', error: AfterimageError.from(thrown) });
+  }
+
+  #guarded(step: () => void): void {
+    try {
+      step();
+    } catch (thrown) {
+      this.fail(thrown);
+    }
+  }
+
+  #obey(command: Command): void {
+    switch (command.kind) {
+      case 'describe':
+        this.#link.send({ kind: 'description', description: this.#parts.describe() });
+        break;
+      case 'start':
+        this.#start(command.settings);
+        break;
+      case 'console-input':
+        this.#console.input(command.bytes);
+        break;
+      case 'console-taken':
+        this.#console.taken(command.count);
+        this.#noticeDrained();
+        break;
+      case 'resize':
+        this.#control.setConsoleSize(checkConsoleSize(command.size), this.#hartBell);
+        break;
+      case 'pause':
+        this.#control.requestPause(true, this.#hartBell);
+        break;
+      case 'resume':
+        this.#control.requestPause(false, this.#hartBell);
+        break;
+      case 'stop':
+        this.stop();
+        break;
+      default:
+        assertNever(command, 'command');
+    }
+  }
+
+  #start(settings: unknown): void {
+    if (this.#starting) throw new AfterimageError('state', 'The machine has been started already');
+    this.#starting = true;
+    this.#open(settings).catch(thrown => this.fail(thrown));
+  }
+
+  async #open(value: unknown): Promise<void> {
+    const settings = checkSettings(value);
+    if (settings.consoleSize !== undefined) this.#control.setConsoleSize(settings.consoleSize, this.#hartBell);
+    const [software, coreModule] = await Promise.all([readSoftware(settings.boot), this.#parts.loadCore()]);
+    const disks: Disk[] = [];
+    let trace: OutputFile | undefined;
+    try {
+      for (const disk of settings.disks) disks.push(await this.#openDisk(disk));
+      if (settings.signature !== undefined) OutputFile.create(settings.signature.path).close();
+      if (settings.trace !== undefined) trace = OutputFile.create(settings.trace);
+      const memory = this.#parts.createMemory(settings, coreModule);
+      const disksOnLink = createDiskBuffers();
+      const diskServer = new DiskServer({
+        buffers: disksOnLink,
+        hartBell: this.#hartBell,
+        disks,
+        memory: memory.buffer as SharedArrayBuffer,
+        report: error => this.#warn(error),
+      });
+      const worker = this.#startWorker({
+        memory,
+        coreModule,
+        settings,
+        software,
+        console: this.#consoleBuffers,
+        disks: disksOnLink,
+        diskShapes: disks.map(({ size, readonly }) => ({ size, readonly })),
+        control: this.#control.buffer,
+        bell: this.#hartBell.buffer,
+        ioBell: this.#ioBell.buffer,
+        traceDescriptor: trace?.descriptor,
+      });
+      const listening = this.#ioBell.listen(() => this.#pump());
+      listening.done.catch(thrown => this.fail(thrown));
+      this.#run = { settings, disks, diskServer, trace, worker, listening };
+    } catch (thrown) {
+      for (const disk of disks) await disk.close();
+      trace?.close();
+      throw thrown;
+    }
+  }
+
+  async #openDisk(settings: DiskSettings): Promise<Disk> {
+    const file = await openHostFile(settings.path, { readonly: settings.readonly || settings.temporary });
+    try {
+      return await this.#parts.openDisk(file, settings);
+    } catch (thrown) {
+      await file.close();
+      throw thrown;
+    }
+  }
+
+  #startWorker(task: HartTask): Worker {
+    const worker = new Worker(this.#parts.hartWorker, { workerData: task, name: 'hart' });
+    worker.on('message', (message: HartMessage) => this.#hear(message));
+    worker.on('error', thrown => this.fail(thrown));
+    worker.on('exit', () => this.fail(new AfterimageError('internal', 'The hart ended without saying why')));
+    return worker;
+  }
+
+  #hear(message: HartMessage): void {
+    switch (message.kind) {
+      case 'started':
+        this.#started = true;
+        this.#link.send({ kind: 'started' });
+        break;
+      case 'restarted':
+        this.#link.send({ kind: 'restarted' });
+        break;
+      case 'ended':
+        void this.#end(message);
+        break;
+      case 'failed':
+        void this.#end({ kind: 'failed', error: AfterimageError.fromPlain(message.error) });
+        break;
+      default:
+        assertNever(message, 'message of the hart');
+    }
+  }
+
+  /** What the hart has rung for. */
+  #pump(): void {
+    this.#console.pump();
+    this.#run?.diskServer.pump();
+    this.#noticeDrained();
+  }
+
+  #noticeDrained(): void {
+    if (!this.#console.pending) this.#whenConsoleDrained?.();
+  }
+
+  #warn(error: AfterimageError): void {
+    this.#warnings += 1;
+    if (this.#warnings <= MOST_WARNINGS) this.#link.send({ kind: 'warning', error: error.toPlain() });
+  }
+
+  /** The one way out: what the guest wrote is made durable, what it printed is delivered, then the parent hears why. */
+  async #end(end: End): Promise<void> {
+    if (this.#ending) return;
+    this.#ending = true;
+    let result = end;
+    try {
+      await this.#close(end);
+    } catch (thrown) {
+      if (end.kind === 'ended') result = { kind: 'failed', error: AfterimageError.from(thrown) };
+    }
+    await this.#drainConsole();
+    if (result.kind === 'ended') this.#link.send({ kind: 'stopped', summary: result.summary });
+    else this.#link.send({ kind: 'failed', during: this.#started ? 'run' : 'start', error: result.error.toPlain() });
+    await this.#link.flushed();
+    this.#finish();
+  }
+
+  async #close(end: End): Promise<void> {
+    const run = this.#run;
+    if (run === undefined) return;
+    await run.worker.terminate();
+    const problems: unknown[] = [];
+    const attempt = async (step: () => unknown) => {
+      try {
+        await step();
+      } catch (thrown) {
+        problems.push(thrown);
+      }
+    };
+    await run.diskServer.finish();
+    for (const disk of run.disks) {
+      if (!disk.readonly) await attempt(() => disk.flush());
+      await attempt(() => disk.close());
+    }
+    run.trace?.close();
+    if (end.kind === 'ended' && end.signature !== undefined && run.settings.signature !== undefined) {
+      await attempt(() => writeText(run.settings.signature!.path, end.signature!));
+    }
+    if (problems.length > 0) throw problems[0];
+  }
+
+  /** Delivers what is left of the guest's output, unless nobody wants it any more. */
+  async #drainConsole(): Promise<void> {
+    this.#console.pump();
+    const unwanted = () => this.#parentGone || this.#control.stopRequested || !this.#console.pending;
+    if (!unwanted()) {
+      await new Promise<void>(resolve => {
+        this.#whenConsoleDrained = resolve;
+      });
+    }
+    await this.#closeListening();
+  }
+
+  async #closeListening(): Promise<void> {
+    const listening = this.#run?.listening;
+    listening?.close();
+    await listening?.done.catch(() => {});
+  }
+}
+
+const nothingRan: RunSummary = { reason: 'requested', code: 0, instructions: 0, guestErrors: {} };
+
+function writeText(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (thrown) {
+    throw hostError(thrown, path, 'write');
+  }
+}

@@ -1,0 +1,103 @@
+// The hart thread's loop: run a slice, look at the bell, sleep when the guest is idle.
+//
+// The bell's count is taken before rings and control words are looked at, and the sleep compares with that count, so
+// whatever the I/O thread publishes in between ends the sleep at once (doorbell.ts has the argument).
+import type { StopReason } from '../api/messages.ts';
+import type { ConsoleSize } from '../api/settings.ts';
+import type { RingConsolePort } from './console-link.ts';
+import type { DiskLink } from './disk-link.ts';
+import type { Doorbell } from './doorbell.ts';
+import type { HartControl } from './hart-control.ts';
+import type { HartMachine } from './hart-machine.ts';
+
+export interface HartLoopParts {
+  readonly machine: HartMachine;
+  readonly control: HartControl;
+  readonly bell: Doorbell;
+  readonly ioBell: Doorbell;
+  readonly console: RingConsolePort;
+  readonly disks: DiskLink;
+  /** Called when the guest has restarted. */
+  readonly restarted: () => void;
+}
+
+export interface HartEnd {
+  readonly reason: StopReason;
+  readonly code: number;
+}
+
+/** One machine on this thread. */
+export class HartLoop {
+  readonly #parts: HartLoopParts;
+  #size: ConsoleSize | undefined;
+  /** The bell's count before we last looked at what it is about. */
+  #seen: number;
+
+  constructor(parts: HartLoopParts) {
+    this.#parts = parts;
+    this.#seen = parts.bell.count;
+  }
+
+  /** Runs the machine until it stops for good. */
+  run(): HartEnd {
+    const { machine, bell, control } = this.#parts;
+    this.#attend();
+    for (;;) {
+      if (bell.count !== this.#seen) this.#attend();
+      if (control.stopRequested) return { reason: 'requested', code: 0 };
+      if (control.pauseRequested) {
+        this.#pause();
+        continue;
+      }
+      const state = machine.runSlice();
+      if (state.kind === 'idle') this.#sleep(state.milliseconds);
+      else this.#passOn();
+      if (state.kind !== 'stopped') continue;
+      if (state.reason !== 'reset') return { reason: state.reason, code: state.code };
+      this.#restart();
+    }
+  }
+
+  /** Looks at everything that the bell may be about. */
+  #attend(): void {
+    const { machine, bell, control, disks } = this.#parts;
+    this.#seen = bell.count;
+    disks.poll();
+    machine.poll();
+    const size = control.consoleSize;
+    if (size === undefined || (size.rows === this.#size?.rows && size.columns === this.#size.columns)) return;
+    this.#size = size;
+    machine.resize(size.columns, size.rows);
+  }
+
+  /** Once per slice, not once per byte. */
+  #passOn(): void {
+    if (this.#parts.console.takeActivity()) this.#parts.ioBell.ring();
+  }
+
+  #sleep(milliseconds: number): void {
+    this.#passOn();
+    this.#parts.bell.sleep(this.#seen, milliseconds);
+  }
+
+  #pause(): void {
+    const { machine, control } = this.#parts;
+    machine.pause();
+    while (control.pauseRequested && !control.stopRequested) {
+      this.#sleep(Number.POSITIVE_INFINITY);
+      this.#attend();
+    }
+    machine.resume();
+  }
+
+  #restart(): void {
+    const { machine, disks } = this.#parts;
+    // Reads in flight would otherwise fill memory that the new kernel lies in.
+    while (disks.inFlight > 0) {
+      this.#sleep(Number.POSITIVE_INFINITY);
+      this.#attend();
+    }
+    machine.restart();
+    this.#parts.restarted();
+  }
+}

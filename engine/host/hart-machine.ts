@@ -1,0 +1,26 @@
+// What the hart's loop needs of a machine. engine/machine has the real one; tests put small ones in its place.
+import type { SignatureGranularity } from '../api/settings.ts';
+import type { MachineParts, RunState } from '../machine/parts.ts';
+
+export interface HartMachine {
+  /** Runs the guest for about 50 µs to 1 ms. */
+  runSlice(): RunState;
+  /** The console port may have something new. */
+  poll(): void;
+  /** Starts over as after power-on, in the same memory; nothing is in flight to a disk. */
+  restart(): void;
+  /** Guest time stands still between the two. */
+  pause(): void;
+  resume(): void;
+  /** The window at the console has a new size. */
+  resize(columns: number, rows: number): void;
+  /** Retired since the machine was built, restarts included. */
+  readonly instructions: number;
+  /** What guests must not do, counted by device and kind since the machine was built. */
+  readonly errors: { readonly counts: Readonly<Record<string, number>> };
+  /** The signature's text (`--signature`). AfterimageError when the program has none. */
+  signature(granularity: SignatureGranularity): string;
+}
+
+/** Throws AfterimageError when the files or settings do not make a machine. */
+export type MachineBuilder = (parts: MachineParts) => HartMachine;

@@ -1,0 +1,5 @@
+// Main module of the hart's worker thread.
+import { Machine } from '../machine/machine.ts';
+import { runHartThread } from './hart-thread.ts';
+
+runHartThread(parts => new Machine(parts));

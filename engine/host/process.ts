@@ -1,0 +1,89 @@
+// Main module of the engine process: one machine, started by `child_process.fork`.
+import { readFile } from 'node:fs/promises';
+import type { EngineDescription } from '../api/messages.ts';
+import type { DiskSettings, MachineSettings } from '../api/settings.ts';
+import { AfterimageError } from '../base/errors.ts';
+import { Core } from '../core/core.ts';
+import { EXTENSIONS } from '../core/isa.ts';
+import type { Disk, HostFile } from '../disk/disk.ts';
+import { RawDisk } from '../disk/raw.ts';
+import { TemporaryDisk } from '../disk/temporary.ts';
+import { isaString } from '../firmware/isa-string.ts';
+import { machineMemorySize } from '../memory/sizing.ts';
+import { runEngineProcess } from './engine-process.ts';
+import { codeOf, hostError } from './host-errors.ts';
+
+const CORE = new URL('../core/build/core.wasm', import.meta.url);
+/** What a guest can write to one temporary disk: its writes are in the engine's own memory. */
+const TEMPORARY_LIMIT = 4 * 1024 * 1024 * 1024;
+const QCOW2_MAGIC = 'QFI\xfb';
+/** Pages of a memory32. */
+const MOST_WASM_PAGES = 65536;
+
+async function loadCore(): Promise<WebAssembly.Module> {
+  try {
+    return new WebAssembly.Module(await readFile(CORE));
+  } catch (thrown) {
+    if (codeOf(thrown) !== 'ENOENT') throw hostError(thrown, CORE.pathname, 'read');
+    throw new AfterimageError('missing', 'The engine is not built; run `npm run build`', {}, { cause: thrown });
+  }
+}
+
+function createMemory(settings: MachineSettings, coreModule: WebAssembly.Module): WebAssembly.Memory {
+  try {
+    // The core says itself where frames begin; it needs some memory to be asked.
+    const { wasmPages: enough } = machineMemorySize(settings.memory, 0);
+    const memory = new WebAssembly.Memory({ initial: enough, maximum: MOST_WASM_PAGES, shared: true });
+    const framesAt = new Core(coreModule, memory, deafHost).layout.FRAMES;
+    memory.grow(machineMemorySize(settings.memory, framesAt).wasmPages - enough);
+    return memory;
+  } catch (thrown) {
+    throw new AfterimageError(
+      'too-large',
+      'The host cannot provide that much memory; give the machine less',
+      { memory: settings.memory },
+      { cause: thrown },
+    );
+  }
+}
+
+/** Nothing runs on the core while its layout is read. */
+const deafHost = {
+  mmioLoad: () => undefined,
+  mmioStore: () => false,
+  ticks: () => 0,
+  sbiCall: () => 0 as const,
+  cowFault: () => {},
+};
+
+async function openDisk(file: HostFile, settings: DiskSettings): Promise<Disk> {
+  await refuseWhatIsNotRaw(file);
+  const disk = await RawDisk.open(file, { readonly: settings.readonly });
+  return settings.temporary ? new TemporaryDisk(disk, { limit: TEMPORARY_LIMIT }) : disk;
+}
+
+/** A raw disk may hold anything, but what the user cannot have meant is better refused than overwritten. */
+async function refuseWhatIsNotRaw(file: HostFile): Promise<void> {
+  const path = file.name;
+  if ((await file.size()) === 0) {
+    throw new AfterimageError('unsupported', 'The disk is empty; give it a size, for example with `truncate -s 1G`', {
+      path,
+    });
+  }
+  const magic = new Uint8Array(4);
+  await file.read(0, [magic]);
+  if (new TextDecoder('latin1').decode(magic) !== QCOW2_MAGIC) return;
+  throw new AfterimageError('unsupported', 'It is a qcow2 image; convert it with `qemu-img convert -O raw`', { path });
+}
+
+function describe(): EngineDescription {
+  return { isa: isaString(EXTENSIONS), privileges: ['m', 's', 'u'], mmu: ['sv39', 'sv48'] };
+}
+
+runEngineProcess({
+  hartWorker: new URL('./hart-worker.ts', import.meta.url),
+  describe,
+  loadCore,
+  createMemory,
+  openDisk,
+});
