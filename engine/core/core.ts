@@ -72,6 +72,7 @@ interface CoreExports {
   frameForStore(page: number): number;
   frameOf(page: number): number;
   flushAll(): void;
+  beginEpoch(hold: number): void;
   dropAll(): void;
   dropStale(): void;
   csrsChanged(): void;
@@ -252,6 +253,15 @@ export class Core {
   /** Drops all decoded code, after memory was changed behind the write barrier. */
   dropCode(): void {
     this.#exports.dropAll();
+  }
+
+  /**
+   * Starts a new epoch: every page counts as clean, and the first store to each takes the slow path, which asks
+   * `cowFault` when `hold` is set. Costs the same for any size of RAM (C2). Returns the new epoch.
+   */
+  beginEpoch(hold: boolean): number {
+    this.#exports.beginEpoch(hold ? 1 : 0);
+    return this.view.getUint32(this.layout.EPOCH, true);
   }
 
   /** Epoch in which a page was last written, 0 when it never was. */

@@ -6,6 +6,7 @@ import {
 } from './layout';
 import { cowFault, mmioLoad, mmioStore } from './host';
 import { leave } from './hart';
+import { flushAll } from './mmu';
 
 /** Code slots whose frame was written since they were decoded; they are dropped at the next FENCE.I. */
 export let staleCount: u32 = 0;
@@ -35,12 +36,19 @@ export function frameAddress(frame: u32): u32 {
 export function frameForStore(page: u32): u32 {
   const epoch = load<u32>(EPOCH);
   if (load<u32>(PAGE_EPOCH + (page << 2)) != epoch) {
-    if (load<u32>(HOLDING)) cowFault(page);
+    if (load<u32>(HOLDING)) resolveHeld(page);
     store<u32>(PAGE_EPOCH + (page << 2), epoch);
   }
   const frame = frameOf(page);
   if (load<u8>(FRAME_STATE + frame) & FRAME_CODE) markStale(frame);
   return frame;
+}
+
+/** Has the page given a frame that may be written. What is cached of the old one (loads, code) must not be used on. */
+function resolveHeld(page: u32): void {
+  const before = frameOf(page);
+  cowFault(page);
+  if (frameOf(page) != before) flushAll();
 }
 
 /**

@@ -1,7 +1,7 @@
 // Address translation (privileged specification 4.3-4.5) and the software TLBs that hold V->M, the composition of the
 // guest's page tables and our P->M map (V4). Everything here is the slow path: the interpreter looks into the TLBs itself.
 import {
-  FILL_COUNT, MSTATUS, SATP, SUPERPAGES_1G, SUPERPAGES_2M, TLB, TLB_CONTEXT_SIZE, TLB_ENTRIES, TLB_FETCH, TLB_STORE,
+  EPOCH, FILL_COUNT, HOLDING, MSTATUS, SATP, SUPERPAGES_1G, SUPERPAGES_2M, TLB, TLB_CONTEXT_SIZE, TLB_ENTRIES, TLB_FETCH, TLB_STORE,
   TLB_TABLE_SIZE,
 } from './layout';
 import {
@@ -159,6 +159,16 @@ export function flushAll(): void {
   flushTable(TLB_STORE);
   flushTable(TLB_FETCH);
   memory.fill(SUPERPAGES_2M, 0, 256);
+}
+
+/**
+ * From now on the first store to any page takes the slow path again, which settles it for the new epoch: all pages are
+ * clean, and with `hold` copy-on-write as well. Its cost does not depend on the size of RAM (C2).
+ */
+export function beginEpoch(hold: bool): void {
+  store<u32>(EPOCH, load<u32>(EPOCH) + 1);
+  store<u32>(HOLDING, hold ? 1 : 0);
+  flushTable(TLB_STORE);
 }
 
 /** SFENCE.VMA with an address. The fetch entry of the page before goes too: an instruction may reach across. */
