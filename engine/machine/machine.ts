@@ -52,7 +52,7 @@ export class Machine {
     this.core = new Core(parts.coreModule, parts.memory, {
       mmioLoad: (address, width) => this.#mmioLoad(address, width),
       mmioStore: (address, width, low, high) => this.devices.bus.write(address, width as 1, low, high),
-      ticks: () => this.#clock.ticks(),
+      ticks: () => this.devices.clint.mtime,
       sbiCall: () => this.#sbiCall(),
       cowFault: page => {
         throw new AfterimageError('internal', 'A page is held although no checkpoint is open', { page });
@@ -238,7 +238,7 @@ export class Machine {
   }
 
   #millisecondsUntilTimer(): number {
-    const now = this.#clock.ticks();
+    const now = this.devices.clint.mtime;
     const ticks = Math.min(
       this.core.ticksUntilSupervisorTimer(now),
       this.devices.clint.ticksUntilTimer(),

@@ -33,7 +33,7 @@ export function sbiServices(around: SbiSurroundings): SbiServices {
     console: {
       write: bytes => {
         uart.poll();
-        return around.console.write(bytes);
+        return uart.pendingOutput > 0 ? 0 : around.console.write(bytes);
       },
       read: into => around.console.read(into),
     },
