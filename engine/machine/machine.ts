@@ -99,6 +99,7 @@ export class Machine {
     this.devices.clint.update();
     this.devices.rtc.update();
     this.devices.uart.poll();
+    this.devices.virtioConsole?.poll();
     const exit = this.#htif?.poll();
     if (exit !== undefined) return this.#stop('exit', exit);
     if (this.#stopped !== undefined)

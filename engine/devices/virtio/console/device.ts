@@ -62,10 +62,16 @@ export class VirtioConsole implements MmioDevice, VirtioModel, Saves<ConsoleStat
     return device;
   }
 
-  /** To be called when the port has got input or room: goes on with what waited for it. */
+  /**
+   * To be called after each slice of the hart, and when the port has got input or room: goes on with what waited for
+   * it, and interrupts for what was printed since.
+   */
   poll(): void {
     if (!this.#transport.running) return;
     this.#print();
+    // Not as soon as it is printed: Linux's console spins until its buffer is returned, so that an interrupt at once
+    // finds nothing to do, and after 100,000 of those Linux turns the line off for good.
+    this.#transport.signal(this.#output);
     this.#deliver();
   }
 
@@ -151,7 +157,6 @@ export class VirtioConsole implements MmioDevice, VirtioModel, Saves<ConsoleStat
       this.#held = undefined;
       this.#output.push(chain, 0);
     }
-    this.#transport.signal(this.#output);
   }
 
   /** The chain held from the last time, or else the driver's next one: that is held until it is printed. */
