@@ -251,6 +251,7 @@ class Attack {
       0,
       2 ** 32 - 8,
       2 ** 53 - 16,
+      2 ** 53,
       2 ** 63,
       ...this.#queues.flatMap(queue => [queue.descriptors, queue.available, queue.used]),
     ]);

@@ -258,6 +258,17 @@ describe('a hostile driver', () => {
       'outside RAM',
     ],
     [
+      'an end at 2^53',
+      b => [raw(b, 0, { address: guestPhys(2 ** 53 - 64), length: 64 }, 0), b.queue.offer(0)],
+      'outside RAM',
+    ],
+    // In doubles 2^53 + 1 is 2^53 again.
+    [
+      'an address at 2^53',
+      b => [raw(b, 0, { address: guestPhys(2 ** 53), length: 1 }, 0), b.queue.offer(0)],
+      'outside RAM',
+    ],
+    [
       'an end beyond 2^53',
       b => [raw(b, 0, { address: guestPhys(2 ** 53 - 8), length: 64 }, 0), b.queue.offer(0)],
       'outside RAM',

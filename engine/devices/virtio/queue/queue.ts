@@ -238,7 +238,7 @@ export class SplitQueue {
       const address = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
       const length = view.getUint32(8, true);
       const flags = view.getUint16(12, true);
-      if (address + length > ADDRESS_LIMIT) return this.#refuse('Buffer is outside RAM');
+      if (address + length >= ADDRESS_LIMIT) return this.#refuse('Buffer is outside RAM');
       if ((flags & INDIRECT) !== 0) {
         if (!this.#indirect) return this.#refuse('Indirect descriptor was not negotiated');
         if (indirect) return this.#refuse('Indirect descriptor inside an indirect table');
