@@ -17,7 +17,8 @@ export interface Timing {
 export function time(command: string, words: readonly string[], until?: string): Promise<Timing> {
   return new Promise((resolve, reject) => {
     const begin = performance.now();
-    const child = spawn(command, words, { stdio: ['pipe', 'pipe', 'inherit'] });
+    // What QEMU says when it is ended is not news.
+    const child = spawn(command, words, { stdio: ['pipe', 'pipe', until === undefined ? 'inherit' : 'ignore'] });
     let output = '';
     let seenAt: number | undefined;
     const fail = (message: string) =>
