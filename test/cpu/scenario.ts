@@ -33,8 +33,8 @@ const ECALL_CAUSE = { U: 8n, S: 9n, M: 11n } as const;
 /** Where user mode finds the program when there are page tables: its pages may not be both the user's and the supervisor's. */
 export const USER_ALIAS = 0x40000000n;
 
-/** A number, or the address of a label. */
-export type Value = bigint | number | string;
+/** A number, or the address of a label and perhaps some bytes more. */
+export type Value = bigint | number | string | { readonly label: string; readonly plus: bigint };
 
 export interface ExpectOptions {
   /** Why QEMU's answer is another one and is not looked at. */
@@ -138,7 +138,7 @@ export class Scenario {
     return this.text(`li t5, ${bits}\ncsrc ${csr}, t5`);
   }
 
-  write(csr: string, value: Value): this {
+  write(csr: string, value: bigint | number | string): this {
     return this.text(`${typeof value === 'string' ? 'la' : 'li'} t5, ${value}\ncsrw ${csr}, t5`);
   }
 
@@ -146,7 +146,7 @@ export class Scenario {
    * Runs code in a mode until it traps into M-mode or comes to its end, which is an ECALL. Afterwards the program goes
    * on in M-mode with interrupts off. `at` runs what is at an address instead.
    */
-  attempt(mode: Mode, source: string, at?: Value): this {
+  attempt(mode: Mode, source: string, at?: bigint | number | string): this {
     const after = this.fresh('after');
     const body = this.fresh('body');
     this.#lastAttempt = body;
@@ -169,6 +169,16 @@ export class Scenario {
     return this;
   }
 
+  /** The label at the first instruction of the last attempt. */
+  get lastAttempt(): string {
+    return this.#lastAttempt;
+  }
+
+  /** The address some bytes behind that. */
+  after(bytes: number): Value {
+    return { label: this.#lastAttempt, plus: BigInt(bytes) };
+  }
+
   /** The last attempt came to its end. */
   expectDone(what: string, mode: Mode, options: ExpectOptions = {}): this {
     return this.expectSaved(`${what}: cause`, CAUSE, ECALL_CAUSE[mode], options);
@@ -177,14 +187,15 @@ export class Scenario {
   /** The last attempt trapped. */
   expectTrap(what: string, trap: TrapExpectation): this {
     this.expectSaved(`${what}: cause`, CAUSE, BigInt(trap.cause), trap);
-    const alias = trap.epc === undefined || typeof trap.epc === 'string' ? this.#lastAlias : 0n;
+    const relative = trap.epc === undefined || typeof trap.epc === 'string' || typeof trap.epc === 'object';
+    const alias = relative ? this.#lastAlias : 0n;
     this.expectSaved(`${what}: epc`, EPC, trap.epc ?? this.#lastAttempt, {}, alias);
     return trap.tval === undefined ? this : this.expectSaved(`${what}: tval`, TVAL, trap.tval, trap);
   }
 
   /** mstatus as the handler of the last trap found it. */
-  expectTrapStatus(what: string, value: bigint, mask: bigint): this {
-    return this.expectSaved(what, STATUS, value, { mask });
+  expectTrapStatus(what: string, value: bigint, mask: bigint, options: ExpectOptions = {}): this {
+    return this.expectSaved(what, STATUS, value, { ...options, mask });
   }
 
   expect(what: string, register: string, value: Value, options: ExpectOptions = {}): this {
@@ -269,8 +280,7 @@ export class Suite {
     for (const { slot, what, value, offset, mask, qemuDiffers } of scenario.expectations) {
       if (qemu && qemuDiffers !== undefined) continue;
       const got = view.getBigUint64(LOG - RAM_BASE + slot * 8, true);
-      const number = typeof value === 'string' ? this.#code.address(value) : value;
-      const wanted = BigInt.asUintN(64, BigInt(number) + offset);
+      const wanted = BigInt.asUintN(64, this.#resolve(value) + offset);
       const bits = mask ?? 2n ** 64n - 1n;
       if ((got & bits) !== (wanted & bits)) {
         const shown = got === UNWRITTEN ? 'nothing' : `0x${(got & bits).toString(16)}`;
@@ -278,6 +288,11 @@ export class Suite {
       }
     }
     return mistakes;
+  }
+
+  #resolve(value: Value): bigint {
+    if (typeof value === 'object') return BigInt(this.#code.address(value.label)) + value.plus;
+    return BigInt(typeof value === 'string' ? this.#code.address(value) : value);
   }
 
   async #runOurs(image: Uint8Array, index: number): Promise<Uint8Array> {

@@ -19,7 +19,7 @@ function numberOf(text: string): bigint {
 /**
  * A small assembler for test programs, driven by the instruction table: the usual syntax, one statement a line, `name:`
  * for labels, `#` for comments, the directives .half .word .dword .space .align .org, and the pseudo-instructions
- * li la j jr call ret nop mv not neg csrr csrw csrs csrc csrwi beqz bnez.
+ * li la j jr call ret nop mv not neg csrr csrw csrs csrc csrwi csrsi csrci beqz bnez.
  */
 export class Assembler {
   readonly base: number;
@@ -265,7 +265,9 @@ export class Assembler {
         this.emit(`csrr${name.at(-1)}`, { csr: csrNumber(a), rs1: x(b) });
         return true;
       case 'csrwi':
-        this.emit('csrrwi', { csr: csrNumber(a), imm: Number(numberOf(b)) });
+      case 'csrsi':
+      case 'csrci':
+        this.emit(`csrr${name.slice(3)}`, { csr: csrNumber(a), imm: Number(numberOf(b)) });
         return true;
       default:
         return false;
