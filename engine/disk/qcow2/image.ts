@@ -1,0 +1,214 @@
+import { AfterimageError } from '../../base/errors.ts';
+import { totalLength } from '../buffers.ts';
+import type { Disk, HostFile } from '../disk.ts';
+import { RangeLock } from '../range-lock.ts';
+import { checkRequest } from '../request.ts';
+import { type ClusterCodecs, Decompressor } from './compressed.ts';
+import type { EraseKind } from './eraser.ts';
+import { hasBit, INCOMPATIBLE_CORRUPT, INCOMPATIBLE_DIRTY } from './features.ts';
+import { type Header, readHeader } from './header.ts';
+import { Grace } from './locks.ts';
+import { Mapping } from './mapping.ts';
+import { Reader, type Run } from './reader.ts';
+import { readSnapshots, type Snapshot } from './snapshots.ts';
+import { Storage } from './storage.ts';
+import { clearAutoclear, prepareWriting, type Writing } from './writing.ts';
+
+export interface Qcow2Options {
+  /** The disk below, when the header names one. Not closed with the image. */
+  readonly backing?: Disk;
+  /** Needed to read and write compressed clusters. */
+  readonly codecs?: ClusterCodecs;
+}
+
+/**
+ * A disk in a qcow2 file, version 2 or 3. Many requests may be in flight; they wait for each other only where they
+ * change the mapping of the same clusters. What `flush` has returned for survives a power cut; what was written since
+ * may or may not, but never in a third way.
+ */
+export class Qcow2Image implements Disk {
+  readonly header: Header;
+  readonly size: number;
+  readonly readonly: boolean;
+  readonly #storage: Storage;
+  readonly #mapping: Mapping;
+  readonly #decompressor: Decompressor;
+  readonly #reader: Reader;
+  readonly #options: Qcow2Options;
+  readonly #requests = new RangeLock();
+  readonly #grace = new Grace();
+  #writing: Promise<Writing> | undefined;
+  #closed = false;
+
+  private constructor(storage: Storage, header: Header, mapping: Mapping, options: Qcow2Options) {
+    this.header = header;
+    this.size = header.size;
+    this.readonly = storage.file.readonly;
+    this.#storage = storage;
+    this.#mapping = mapping;
+    this.#options = options;
+    this.#decompressor = new Decompressor(storage, header.compression, options.codecs);
+    this.#reader = new Reader({
+      storage,
+      mapping,
+      decompressor: this.#decompressor,
+      size: header.size,
+      hasBacking: header.backing !== undefined,
+      backing: options.backing,
+    });
+  }
+
+  /**
+   * Opens an image; the file stays the caller's until this returns, and is closed with the image after that. A backing
+   * file that the header names must be opened first and given, unless nothing below it will be read.
+   * Errors: those of `readHeader`; `corrupt` for writing to an image that was marked as damaged.
+   */
+  static async open(file: HostFile, options: Qcow2Options = {}): Promise<Qcow2Image> {
+    const header = await readHeader(file);
+    if (options.backing !== undefined && header.backing === undefined) {
+      throw new AfterimageError('usage', 'The image has no backing file', { file: file.name });
+    }
+    const storage = new Storage(file, header.clusterSize, header.fileSize);
+    if (!file.readonly && hasBit(header.incompatible, INCOMPATIBLE_CORRUPT)) {
+      throw storage.corrupt('The image is marked as damaged and must be repaired before it is written to', 72, 'open');
+    }
+    return new Qcow2Image(storage, header, await Mapping.open(storage, header), options);
+  }
+
+  async read(offset: number, into: readonly Uint8Array[]): Promise<void> {
+    const length = totalLength(into);
+    this.#checkOpen();
+    checkRequest(this, 'read', offset, length);
+    if (length > 0) await this.#run(offset, length, 'shared', () => this.#reader.read(offset, into));
+  }
+
+  async write(offset: number, from: readonly Uint8Array[]): Promise<void> {
+    const length = totalLength(from);
+    this.#checkOpen();
+    checkRequest(this, 'write', offset, length);
+    if (length === 0) return;
+    await this.#run(offset, length, 'exclusive', async () => {
+      const { writer } = await this.#toWrite();
+      await writer.write(offset, from);
+    });
+  }
+
+  async flush(): Promise<void> {
+    this.#checkOpen();
+    const writing = await this.#writing;
+    if (writing !== undefined && !writing.committer.idle) await writing.committer.flush();
+  }
+
+  async discard(offset: number, length: number): Promise<void> {
+    this.#checkOpen();
+    checkRequest(this, 'discard', offset, length);
+    await this.#erase(offset, length, 'discard');
+  }
+
+  async writeZeroes(offset: number, length: number): Promise<void> {
+    this.#checkOpen();
+    checkRequest(this, 'write zeroes', offset, length);
+    await this.#erase(offset, length, 'zero');
+  }
+
+  async #erase(offset: number, length: number, kind: EraseKind): Promise<void> {
+    if (length === 0) return;
+    await this.#run(offset, length, 'exclusive', async () => {
+      const { eraser } = await this.#toWrite();
+      await eraser.erase(offset, length, kind);
+    });
+  }
+
+  /** Runs a request, after those before it that overlap with it. */
+  #run<Result>(
+    offset: number,
+    length: number,
+    mode: 'shared' | 'exclusive',
+    step: () => Promise<Result>,
+  ): Promise<Result> {
+    return this.#requests.run(offset, length, mode, () => this.#grace.during(step));
+  }
+
+  /**
+   * Where the bytes of a range are: runs in order from `offset`, that may end before the range does (`MOST_RUNS`).
+   * Without a backing file what is unallocated is `zero`.
+   */
+  async allocation(offset: number, length: number): Promise<Run[]> {
+    this.#checkOpen();
+    checkRequest(this, 'read', offset, length);
+    return await this.#grace.during(() => this.#reader.allocation(offset, length));
+  }
+
+  /** Writes one whole cluster compressed, if it shrinks. `content` is a cluster long, also for the last of the disk. */
+  async writeCompressed(offset: number, content: Uint8Array): Promise<void> {
+    const { clusterSize } = this.header;
+    const length = Math.min(clusterSize, this.size - offset);
+    this.#checkOpen();
+    checkRequest(this, 'write', offset, length);
+    if (offset % clusterSize !== 0 || content.length !== clusterSize) {
+      throw new AfterimageError('usage', 'Only whole clusters can be compressed', { file: this.#storage.file.name });
+    }
+    if (this.#options.codecs === undefined) {
+      throw new AfterimageError('unsupported', 'Nothing here can compress clusters', { file: this.#storage.file.name });
+    }
+    await this.#run(offset, length, 'exclusive', async () => {
+      const { packer } = await this.#toWrite();
+      await packer?.write(offset / clusterSize, content);
+    });
+  }
+
+  /** The internal snapshots that the image holds; they are kept as they are. */
+  async snapshots(): Promise<readonly Snapshot[]> {
+    return (await readSnapshots(this.#storage, this.header)).snapshots;
+  }
+
+  /** Bytes of metadata that are in the caches now (`limits.ts` bounds them). */
+  async cachedBytes(): Promise<number> {
+    const writing = await this.#writing;
+    return this.#mapping.cache.bytes + (writing?.refcounts.cache.bytes ?? 0);
+  }
+
+  /** Makes everything durable and closes the file; the file is closed even when that fails. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    try {
+      await this.#grace.settled();
+      const writing = await this.#writing;
+      await writing?.committer.settle();
+    } finally {
+      await this.#storage.file.close();
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new AfterimageError('state', 'The image is closed', { file: this.#storage.file.name });
+  }
+
+  /** What it takes to write. A failure leaves the image as it was, and the next write tries again. */
+  async #toWrite(): Promise<Writing> {
+    this.#writing ??= this.#prepare().catch(thrown => {
+      this.#writing = undefined;
+      throw thrown;
+    });
+    return await this.#writing;
+  }
+
+  async #prepare(): Promise<Writing> {
+    if (hasBit(this.header.incompatible, INCOMPATIBLE_DIRTY)) {
+      throw this.#storage.corrupt('The refcounts of the image were not saved; it must be repaired first', 72, 'write');
+    }
+    const writing = await prepareWriting({
+      storage: this.#storage,
+      header: this.header,
+      mapping: this.#mapping,
+      reader: this.#reader,
+      decompressor: this.#decompressor,
+      backing: this.#options.backing,
+      codecs: this.#options.codecs,
+      grace: this.#grace,
+    });
+    await clearAutoclear(this.#storage, this.header);
+    return writing;
+  }
+}

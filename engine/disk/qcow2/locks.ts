@@ -1,0 +1,51 @@
+// Order between asynchronous steps: one at a time, and "after all that runs now".
+
+/** Runs steps one after the other. */
+export class Mutex {
+  #tail: Promise<unknown> = Promise.resolve();
+
+  run<Result>(step: () => Promise<Result>): Promise<Result> {
+    const result = this.#tail.then(step);
+    this.#tail = result.catch(() => undefined);
+    return result;
+  }
+}
+
+class Generation {
+  running = 0;
+  closed = false;
+  drained!: () => void;
+  readonly whenDrained = new Promise<void>(resolve => {
+    this.drained = resolve;
+  });
+}
+
+/**
+ * Tells when every request that runs now has ended. A cluster that lost its last reference may still be the target of a
+ * read or a write that looked it up before; it is given to someone else only after that.
+ */
+export class Grace {
+  #current = new Generation();
+  #earlier: Promise<void> = Promise.resolve();
+
+  async during<Result>(step: () => Promise<Result>): Promise<Result> {
+    const generation = this.#current;
+    generation.running += 1;
+    try {
+      return await step();
+    } finally {
+      generation.running -= 1;
+      if (generation.closed && generation.running === 0) generation.drained();
+    }
+  }
+
+  /** Resolves when all requests have ended that run at the call. */
+  settled(): Promise<void> {
+    const generation = this.#current;
+    this.#current = new Generation();
+    generation.closed = true;
+    if (generation.running === 0) generation.drained();
+    this.#earlier = Promise.all([this.#earlier, generation.whenDrained]).then(() => undefined);
+    return this.#earlier;
+  }
+}

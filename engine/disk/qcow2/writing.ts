@@ -1,0 +1,99 @@
+// Everything that only an image that is written to needs: made at its first change, not when it is opened.
+import type { Disk } from '../disk.ts';
+import { RangeLock } from '../range-lock.ts';
+import { viewOf } from './bytes.ts';
+import { Committer } from './commit.ts';
+import type { ClusterCodecs, Decompressor } from './compressed.ts';
+import { Eraser } from './eraser.ts';
+import { keptAutoclear } from './features.ts';
+import type { Header } from './header.ts';
+import { Layout } from './layout.ts';
+import type { Grace } from './locks.ts';
+import type { Mapping } from './mapping.ts';
+import { Packer } from './packer.ts';
+import type { Reader } from './reader.ts';
+import { Refcounts } from './refcounts.ts';
+import { readSnapshots } from './snapshots.ts';
+import type { Storage } from './storage.ts';
+import { Writer } from './writer.ts';
+
+const INCOMPATIBLE_AT = 72;
+const AUTOCLEAR_AT = 88;
+
+export interface WritingParts {
+  readonly storage: Storage;
+  readonly header: Header;
+  readonly mapping: Mapping;
+  readonly reader: Reader;
+  readonly decompressor: Decompressor;
+  readonly backing: Disk | undefined;
+  readonly codecs: ClusterCodecs | undefined;
+  readonly grace: Grace;
+}
+
+export interface Writing {
+  readonly layout: Layout;
+  readonly refcounts: Refcounts;
+  readonly committer: Committer;
+  readonly writer: Writer;
+  readonly eraser: Eraser;
+  readonly packer: Packer | undefined;
+}
+
+/**
+ * Reads and checks what a writer must know: where all metadata lies and what is in use. Throws `corrupt` when that
+ * contradicts itself; then nothing has been written.
+ */
+export async function prepareWriting(parts: WritingParts): Promise<Writing> {
+  const { storage, header, mapping, reader, decompressor, backing, codecs, grace } = parts;
+  const layout = new Layout(storage);
+  layout.add('header', 0, header.clusterSize);
+  const committer = new Committer(storage, layout, grace);
+  const refcounts = await Refcounts.open(storage, layout, header, committer.room);
+  committer.attach(mapping, refcounts);
+  mapping.describe(layout, header.l1.entries);
+  const table = await readSnapshots(storage, header);
+  if (table.length > 0) layout.add('snapshot table', header.snapshots.offset, table.length);
+  for (const { l1 } of table.snapshots) {
+    if (l1.entries > 0) layout.add('L1 table of a snapshot', l1.offset, l1.entries * 8);
+  }
+  let packer: Packer | undefined;
+  const writerParts = {
+    storage,
+    mapping,
+    refcounts,
+    layout,
+    committer,
+    reader,
+    locks: new RangeLock(),
+    size: header.size,
+    backingSize: header.backing === undefined ? 0 : (backing?.size ?? Number.POSITIVE_INFINITY),
+    compressedGone: () => {
+      decompressor.forget();
+      packer?.forget();
+    },
+  };
+  const writer = new Writer(writerParts);
+  if (codecs !== undefined) packer = new Packer(writerParts, writer, header.compression, codecs);
+  return { layout, refcounts, committer, writer, eraser: new Eraser(writerParts, writer), packer };
+}
+
+/** Clears the autoclear bits whose promises a writer like us does not keep, before it changes anything. */
+export async function clearAutoclear(storage: Storage, header: Header): Promise<void> {
+  const kept = keptAutoclear(header.autoclear);
+  if (kept === header.autoclear) return;
+  await writeAutoclear(storage, kept);
+  await storage.flush();
+}
+
+export async function writeAutoclear(storage: Storage, bits: bigint): Promise<void> {
+  const field = new Uint8Array(8);
+  viewOf(field).setBigUint64(0, bits);
+  await storage.write(AUTOCLEAR_AT, [field]);
+}
+
+export async function writeIncompatible(storage: Storage, bits: bigint): Promise<void> {
+  const field = new Uint8Array(8);
+  viewOf(field).setBigUint64(0, bits);
+  await storage.write(INCOMPATIBLE_AT, [field]);
+}
