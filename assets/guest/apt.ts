@@ -81,7 +81,7 @@ export class Apt {
   static async open(
     folder: string,
     target: AptTarget,
-    sources: readonly AptSource[] = machineSources(),
+    sources: readonly AptSource[],
     signal?: AbortSignal,
   ): Promise<Apt> {
     const apt = new Apt(folder, signal);
@@ -103,19 +103,32 @@ export class Apt {
         last = thrown;
       }
     }
-    throw last;
+    const reason = last instanceof Error ? last.message : String(last);
+    const message = `The packages of the default guest cannot be fetched: ${reason} (check the network, or ${INSTEAD})`;
+    throw new AfterimageError('io', message, {}, { cause: last });
   }
 
   /** What the mirror has under these names, in their order. */
   async show(names: readonly string[]): Promise<AvailablePackage[]> {
-    const found = parseStanzas(await this.#apt('apt-cache', ['show', '--no-all-versions', ...names])).map(toPackage);
+    const found = parseStanzas(await this.#showStanzas(names)).map(toPackage);
     return names.map(name => {
       const match = found.find(candidate => candidate.name === name);
       if (match === undefined) {
-        throw new AfterimageError('missing', `The Debian mirror has no package ${name}`, { package: name });
+        const message = `The Debian mirror has no package ${name} for this guest: ${INSTEAD}`;
+        throw new AfterimageError('missing', message, { package: name });
       }
       return match;
     });
+  }
+
+  /** Fails when not one of the names is known, which is no different from the others for us. */
+  async #showStanzas(names: readonly string[]): Promise<string> {
+    try {
+      return await this.#apt('apt-cache', ['show', '--no-all-versions', ...names]);
+    } catch (thrown) {
+      if (thrown instanceof AfterimageError && /No packages found/.test(String(thrown.context.output))) return '';
+      throw thrown;
+    }
   }
 
   /** Downloads and verifies packages; returns the file of each, in their order. `onBytes` gets the sum so far. */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AfterimageError } from '../../engine/base/errors.ts';
-import { Apt, type AvailablePackage } from './apt.ts';
+import { Apt, type AvailablePackage, machineSources } from './apt.ts';
 import type { GuestCache, Manifest } from './cache.ts';
 import { decompressXz, fileData, type PackageFiles, readPackage } from './deb.ts';
 import type { GuestProgress } from './guest.ts';
@@ -18,6 +18,7 @@ export interface BuildParts {
   readonly own: readonly OwnFile[];
   readonly report: (progress: GuestProgress) => void;
   readonly signal: AbortSignal | undefined;
+  readonly aptFolder: string | undefined;
 }
 
 /** To be called with the cache's lock held. Afterwards the guest is in the cache, or nothing has changed. */
@@ -35,8 +36,9 @@ export async function buildGuest(parts: BuildParts): Promise<void> {
   }
 }
 
-async function fill(draft: string, work: string, { hash, own, report, signal }: BuildParts): Promise<void> {
-  const { packages, files } = await fetchPackages(work, report, signal);
+async function fill(draft: string, work: string, parts: BuildParts): Promise<void> {
+  const { hash, own, report, signal } = parts;
+  const { packages, files } = await fetchPackages(work, parts);
   const [kernelPackage, ...others] = packages;
   const [kernelFile, ...otherFiles] = files;
 
@@ -75,14 +77,10 @@ interface Fetched {
   readonly files: readonly string[];
 }
 
-async function fetchPackages(
-  work: string,
-  report: BuildParts['report'],
-  signal: AbortSignal | undefined,
-): Promise<Fetched> {
+async function fetchPackages(work: string, { report, signal, aptFolder }: BuildParts): Promise<Fetched> {
   report({ step: "Reading Debian's package lists" });
   const target = { suite: SUITE, component: COMPONENT, architecture: ARCHITECTURE };
-  const apt = await Apt.open(path.join(work, 'apt'), target, undefined, signal);
+  const apt = await Apt.open(path.join(work, 'apt'), target, machineSources(aptFolder), signal);
   const [meta, ...programs] = await apt.show([KERNEL_PACKAGE, ...PACKAGES.map(({ name }) => name)]);
   const kernelName = meta?.depends.find(name => name.startsWith('linux-image-'));
   if (kernelName === undefined) {

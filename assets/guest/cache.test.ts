@@ -80,6 +80,7 @@ test('guests long unused and leftovers of builds are removed, everything else st
   mkdirSync(path.join(cache.folder, '.new-1-dead'));
   mkdirSync(path.join(cache.folder, '.old-1-dead'));
   mkdirSync(path.join(cache.folder, 'something of the user'));
+  await cache.removeLeftovers();
   await cache.removeUnused(HASH, NOW);
   expect(readdirSync(cache.folder).sort()).toEqual([HASH, 'a'.repeat(32), 'something of the user']);
 });

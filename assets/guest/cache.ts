@@ -102,16 +102,20 @@ export class GuestCache {
     await rm(old, { recursive: true, force: true });
   }
 
-  /** Removes guests that are neither `hash` nor lately used, and what dead builds left. To be called under the lock. */
+  /** Removes what builds that died left behind. To be called under the lock: nobody else builds then. */
+  async removeLeftovers(): Promise<void> {
+    for (const name of await readdir(this.folder)) {
+      if (/^\.(new|old)-/.test(name)) await rm(path.join(this.folder, name), { recursive: true, force: true });
+    }
+  }
+
+  /** Removes guests that are neither `hash` nor lately used. */
   async removeUnused(hash: string, now: Date): Promise<void> {
     for (const name of await readdir(this.folder)) {
+      if (!/^[0-9a-f]{32}$/.test(name) || name === hash) continue;
       const folder = path.join(this.folder, name);
-      const isLeftover = /^\.(new|old)-/.test(name);
-      const isOther = /^[0-9a-f]{32}$/.test(name) && name !== hash;
-      if (!isLeftover && !isOther) continue;
       const used = await stat(folder).catch(() => undefined);
-      // Holding the lock, nobody else builds, so every leftover is dead.
-      if (isLeftover || (used !== undefined && now.getTime() - used.mtimeMs > UNUSED_DAYS * DAY)) {
+      if (used !== undefined && now.getTime() - used.mtimeMs > UNUSED_DAYS * DAY) {
         await rm(folder, { recursive: true, force: true });
       }
     }
@@ -129,8 +133,9 @@ export class GuestCache {
 /** File errors of the cache in words for a person; anything else unchanged. */
 export function asCacheError(thrown: unknown, folder: string): unknown {
   const code = (thrown as NodeJS.ErrnoException | undefined)?.code;
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    const message = `The disk is full: the default guest needs about 350 MB in ${folder} while it is built`;
+  const programSaysFull = thrown instanceof AfterimageError && thrown.kind === 'no-space';
+  if (code === 'ENOSPC' || code === 'EDQUOT' || programSaysFull) {
+    const message = `The disk is full: the default guest needs about 200 MB in ${folder} while it is built`;
     return new AfterimageError('no-space', message, { folder }, { cause: thrown });
   }
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'ENOTDIR') {

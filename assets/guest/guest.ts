@@ -20,6 +20,8 @@ export interface GuestOptions {
   readonly signal?: AbortSignal;
   /** Build even if the cache has it. */
   readonly force?: boolean;
+  /** Where this machine's apt sources are; /etc/apt if not given. */
+  readonly aptFolder?: string;
 }
 
 export interface Guest {
@@ -59,7 +61,8 @@ export async function ensureGuest(options: GuestOptions = {}): Promise<Guest> {
     if (built) return toGuest(built);
     // Loaded only now: a start with a guest in the cache has no use for the builder.
     const { buildGuest } = await import('./assemble.ts');
-    await buildGuest({ cache, hash, own, report, signal: options.signal });
+    await cache.removeLeftovers();
+    await buildGuest({ cache, hash, own, report, signal: options.signal, aptFolder: options.aptFolder });
     await cache.removeUnused(hash, new Date());
     const guest = await cache.find(hash);
     if (!guest) throw new AfterimageError('internal', 'The guest that was just built is not in the cache');
