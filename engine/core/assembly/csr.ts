@@ -156,17 +156,15 @@ export function writeCsr(csr: u32, value: u64): void {
   refused = false;
   switch (csr) {
     case 0x001:
-      setFloatFlags(<u32>value & 31);
-      markFloatDirty();
+      if (floatWritable()) setFloatFlags(<u32>value & 31);
       return;
     case 0x002:
-      store<u32>(FRM, <u32>value & 7);
-      markFloatDirty();
+      if (floatWritable()) store<u32>(FRM, <u32>value & 7);
       return;
     case 0x003:
+      if (!floatWritable()) return;
       setFloatFlags(<u32>value & 31);
       store<u32>(FRM, <u32>(value >> 5) & 7);
-      markFloatDirty();
       return;
     case 0x100: return writeStatus(value, STATUS_S_WRITABLE);
     case 0x104: {
@@ -225,8 +223,10 @@ export function writeCsr(csr: u32, value: u64): void {
   refused = true;
 }
 
-function markFloatDirty(): void {
-  if (!enableFloat()) refused = true;
+/** The state of the floating-point unit may be written and is dirty from now on; refused when the unit is off. */
+function floatWritable(): bool {
+  refused = !enableFloat();
+  return !refused;
 }
 
 function writeVector(at: u32, value: u64): void {
