@@ -69,7 +69,7 @@ export class FileLock {
   #add(file: string, mode: LockMode): boolean {
     for (let attempt = 0; ; attempt++) {
       try {
-        mkdirSync(this.#folder, { recursive: true });
+        makeFolder(this.#folder);
         closeSync(openSync(path.join(this.#folder, this.#name), 'wx'));
         return true;
       } catch (thrown) {
@@ -100,6 +100,15 @@ export class FileLock {
       }
       await new Promise(done => setTimeout(done, PATIENCE_MILLISECONDS));
     }
+  }
+}
+
+/** Not `recursive`: where the host refuses a folder as if its parent were missing (/proc), that never returns. */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder);
+  } catch (thrown) {
+    if (codeOf(thrown) !== 'EEXIST') throw thrown;
   }
 }
 

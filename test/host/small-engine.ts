@@ -4,9 +4,8 @@ import { onTestFinished } from 'vitest';
 import type { EngineEvent } from '../../engine/api/messages.ts';
 import { type MachineSettings, MEMORY_LIMITS } from '../../engine/api/settings.ts';
 import { EngineClient, type EngineExit } from '../../main/cli/engine-client.ts';
+import { SMALL_PROCESS } from './small-process-url.ts';
 import { temporaryFolder } from './temporary-folder.ts';
-
-export const SMALL_PROCESS = new URL('./small-process.ts', import.meta.url);
 
 /** Settings for a small machine in the given mode. */
 export function smallSettings(mode: string, more: Partial<MachineSettings> = {}): MachineSettings {

@@ -67,7 +67,8 @@ export class SmallMachine implements HartMachine {
       case 'break':
         throw new TypeError('a mistake in a device');
       case 'abort':
-        return process.abort();
+        process.kill(process.pid, 'SIGABRT');
+        return idle;
       case 'restart':
         return this.#restarts < this.#argument ? stopped('reset') : stopped('poweroff', this.#restarts);
       case 'disk':

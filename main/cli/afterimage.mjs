@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+// The `afterimage` command. Plain JavaScript that old versions of Node understand too: it finds one that is new enough.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const LEAST_NODE = 24;
+const own = fileURLToPath(import.meta.url);
+const arguments_ = process.argv.slice(2);
+
+if (Number.parseInt(process.versions.node, 10) >= LEAST_NODE) {
+  const { main } = await import('./main.ts');
+  await main(new URL('../../engine/host/process.ts', import.meta.url));
+} else {
+  restartWithNewerNode();
+}
+
+/** The package brings its own Node for the usual platforms; npm links it beside the other programs. */
+function restartWithNewerNode() {
+  const program = process.platform === 'win32' ? 'node.cmd' : 'node';
+  const newer = fileURLToPath(new URL(`../../node_modules/.bin/${program}`, import.meta.url));
+  // The mark keeps an old Node in that place from starting itself for ever.
+  if (!existsSync(newer) || process.env.AFTERIMAGE_RESTARTED === '1') {
+    process.stderr.write(
+      `afterimage: Node ${LEAST_NODE} or newer is needed, and this is ${process.version}; ` +
+        'run `npm ci` in the folder of Afterimage, or install a newer Node\n',
+    );
+    process.exit(2);
+  }
+  const child = spawn(newer, [own, ...arguments_], {
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+    env: { ...process.env, AFTERIMAGE_RESTARTED: '1' },
+  });
+  // A terminal sends its signals to both; those sent to us alone are passed on, and the child decides.
+  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  process.on('SIGINT', () => {});
+  child.on('error', error => {
+    process.stderr.write(`afterimage: a newer Node cannot be started (${error.message})\n`);
+    process.exit(2);
+  });
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code ?? 1);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}

@@ -1,0 +1,29 @@
+// The product's command line, started by afterimage.mjs on a Node that understands TypeScript.
+import { commandLine } from './cli.ts';
+import { STATUS } from './result.ts';
+import { complain } from './run.ts';
+
+/** What is left by now is a few lines of our own; a reader that does not take them must not keep us. */
+const DRAIN_MILLISECONDS = 1000;
+
+/** Serves this process's arguments with the given engine, then exits. */
+export async function main(engineEntry: URL): Promise<never> {
+  process.on('uncaughtException', thrown => {
+    // Handlers of `exit` put the terminal back.
+    complain(thrown);
+    process.exit(STATUS.failed);
+  });
+  const status = await commandLine(process.argv.slice(2), { engineEntry });
+  const patience = new Promise(resolve => setTimeout(resolve, DRAIN_MILLISECONDS));
+  await Promise.race([patience, Promise.all([process.stdout, process.stderr].map(drained))]);
+  process.exit(status);
+}
+
+/** Pipes take what is written later; a result must not be cut off by the exit. */
+function drained(stream: NodeJS.WriteStream): Promise<void> {
+  if (stream.writableLength === 0 || stream.destroyed || stream.errored) return Promise.resolve();
+  return new Promise(resolve => {
+    stream.write('', () => resolve());
+    stream.once('error', () => resolve());
+  });
+}

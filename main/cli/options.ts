@@ -1,0 +1,90 @@
+// The values of command-line options, from text to what they mean. Every function throws AfterimageError `usage`.
+import { existsSync } from 'node:fs';
+import {
+  type DiskSettings,
+  GIB,
+  KIB,
+  MEMORY_LIMITS,
+  MIB,
+  MOST_DISKS,
+  type SignatureGranularity,
+} from '../../engine/api/settings.ts';
+import { AfterimageError } from '../../engine/base/errors.ts';
+
+const UNITS: Readonly<Record<string, number>> = { K: KIB, M: MIB, G: GIB };
+/** Timers of the host count milliseconds in 31 bits. */
+const LONGEST_TIMEOUT_SECONDS = 2_147_483;
+
+/** `512M`, `2G`, `1.5GiB`: bytes within the limits of the engine. */
+export function parseMemory(text: string): number {
+  const { smallest, largest, step } = MEMORY_LIMITS;
+  const range = `from ${smallest / MIB}M to ${largest / GIB}G`;
+  const match = /^(\d+(?:\.\d+)?)([KMG])(?:i?B)?$/i.exec(text);
+  if (match === null) throw usage(`'${text}' is not a size of memory; give one ${range}, such as 512M or 2G`);
+  const bytes = Number(match[1]) * UNITS[match[2]!.toUpperCase()]!;
+  if (bytes < smallest) throw usage(`a memory of ${text} is too small; give a size ${range}`);
+  if (bytes > largest) throw usage(`a memory of ${text} is too large; give a size ${range}`);
+  if (bytes % step !== 0) throw usage(`a memory of ${text} is not a whole number of MiB; give a size ${range}`);
+  return bytes;
+}
+
+/** `FILE[,readonly][,temporary]`. */
+export function parseDisk(text: string): DiskSettings {
+  const words: string[] = [];
+  let path = text;
+  for (;;) {
+    const comma = path.lastIndexOf(',');
+    const word = path.slice(comma + 1);
+    if (comma < 0 || (word !== 'readonly' && word !== 'temporary')) break;
+    words.push(word);
+    path = path.slice(0, comma);
+  }
+  if (path === '') throw usage('a disk needs a file; give FILE, FILE,readonly or FILE,temporary');
+  const [, unknown] = /,([a-z]+)$/.exec(path) ?? [];
+  if (unknown !== undefined && !existsSync(path)) {
+    throw usage(`a disk has no option '${unknown}'; there are readonly and temporary`);
+  }
+  const [readonly, temporary] = [words.includes('readonly'), words.includes('temporary')];
+  if (readonly && temporary) throw usage('a disk is either readonly or temporary, not both');
+  return { path, readonly, temporary };
+}
+
+/** For an option that can be given several times. */
+export function collectDisks(text: string, previous: readonly DiskSettings[] = []): DiskSettings[] {
+  if (previous.length === MOST_DISKS) throw usage(`a machine has at most ${MOST_DISKS} disks`);
+  return [...previous, parseDisk(text)];
+}
+
+/** An expression as JavaScript understands it; `^` and `$` also match at the ends of lines. */
+export function parseExpression(text: string): RegExp {
+  try {
+    return new RegExp(text, 'm');
+  } catch (thrown) {
+    throw usage(`'${text}' is not a regular expression: ${(thrown as Error).message.replace(/^.*: /, '')}`);
+  }
+}
+
+export function parseSeconds(text: string): number {
+  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(seconds > 0 && seconds <= LONGEST_TIMEOUT_SECONDS)) {
+    throw usage(`'${text}' is not a time limit; give seconds, such as 60 or 2.5, up to ${LONGEST_TIMEOUT_SECONDS}`);
+  }
+  return seconds;
+}
+
+export function parseCount(text: string): number {
+  const count = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(count) || count === 0) {
+    throw usage(`'${text}' is not a number of instructions; give a whole number from 1 to 2^53 - 1`);
+  }
+  return count;
+}
+
+export function parseGranularity(text: string): SignatureGranularity {
+  if (text !== '4' && text !== '8' && text !== '16') throw usage(`'${text}' is no granularity; there are 4, 8 and 16`);
+  return Number(text) as SignatureGranularity;
+}
+
+function usage(message: string): AfterimageError {
+  return new AfterimageError('usage', message);
+}

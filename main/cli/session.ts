@@ -1,0 +1,186 @@
+// One run of a machine on the command line: engine on one side, terminal or files on the other.
+import type { EngineEvent, RunSummary } from '../../engine/api/messages.ts';
+import type { MachineSettings } from '../../engine/api/settings.ts';
+import { ConsoleFeed } from './console-feed.ts';
+import { ConsoleSink } from './console-sink.ts';
+import { EngineClient, type EngineExit } from './engine-client.ts';
+import { EscapeKeys, KEYS_HELP } from './escape-keys.ts';
+import { explain } from './explain.ts';
+import type { ConsoleSource } from './input.ts';
+import type { Decision, Failure, RunFacts } from './result.ts';
+import type { Terminal } from './terminal.ts';
+import { ConsoleWatch } from './wait-for.ts';
+
+/** An engine told to stop flushes its disks and ends; a disk that hangs must not hang us too. */
+const STOP_PATIENCE_MILLISECONDS = 10_000;
+/** After the run was cut short, output that nobody reads is not waited for. */
+const FLUSH_PATIENCE_MILLISECONDS = 1000;
+
+/** Keys are still read when the guest takes none, so that Ctrl-A is heard even behind a large paste. */
+const TYPED_AHEAD = 1024 * 1024;
+
+export interface SessionOptions {
+  /** Main module of the engine process. */
+  readonly engineEntry: URL;
+  readonly settings: MachineSettings;
+  readonly source: ConsoleSource;
+  readonly terminal: Terminal;
+  /** Where console output goes. */
+  readonly output: NodeJS.WriteStream;
+  readonly waitFor: RegExp | undefined;
+  readonly timeoutSeconds: number | undefined;
+}
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #client: EngineClient;
+  readonly #feed: ConsoleFeed;
+  readonly #sink: ConsoleSink;
+  readonly #keys = new EscapeKeys();
+  readonly #watch: ConsoleWatch | undefined;
+  readonly #startedAt = performance.now();
+  readonly #exited = Promise.withResolvers<EngineExit>();
+  /** Resolves when output that is still on its way is not to be waited for. */
+  readonly #cutShort = Promise.withResolvers<void>();
+  #decision: Decision | undefined;
+  #summary: RunSummary | undefined;
+  #failure: Failure | undefined;
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#watch = options.waitFor && new ConsoleWatch(options.waitFor);
+    this.#client = new EngineClient({
+      entry: options.engineEntry,
+      onEvent: event => this.#hear(event),
+      onExit: exit => this.#exited.resolve(exit),
+    });
+    this.#feed = new ConsoleFeed({
+      source: options.source.stream,
+      spare: options.source.interactive ? TYPED_AHEAD : 0,
+      send: bytes => this.#client.send({ kind: 'console-input', bytes }),
+    });
+    this.#sink = new ConsoleSink(options.output, {
+      taken: count => this.#client.send({ kind: 'console-taken', count }),
+      // The reader of a pipe has gone: what a program that knows nothing of it would die of.
+      broken: () => this.end({ kind: 'signal', signal: 'SIGPIPE' }),
+    });
+  }
+
+  /** Runs the machine to its end, whoever ends it. The terminal is as before when this returns. */
+  async run(): Promise<RunFacts> {
+    const { settings, source, terminal, timeoutSeconds } = this.#options;
+    this.#client.send({ kind: 'start', settings });
+    if (timeoutSeconds !== undefined) {
+      const timeout = () => this.end({ kind: 'timeout', seconds: timeoutSeconds });
+      this.#timers.push(setTimeout(timeout, timeoutSeconds * 1000));
+    }
+    if (source.interactive) terminal.enter();
+    this.#connectInput();
+    this.#options.output.on('resize', this.#resize);
+    const exit = await this.#exited.promise;
+    const milliseconds = performance.now() - this.#startedAt;
+    this.#disconnect();
+    await Promise.race([this.#sink.flushed(), this.#cutShort.promise]);
+    for (const timer of this.#timers) clearTimeout(timer);
+    terminal.restore();
+    return {
+      decision: this.#decision,
+      summary: this.#summary,
+      failure: this.#failure ?? this.#unexpected(exit),
+      waitFor: this.#watch !== undefined,
+      milliseconds,
+      consoleBytes: this.#sink.bytes,
+    };
+  }
+
+  /** Ends the run from our side; the first decision counts, a second one does not wait any longer. */
+  end(decision: Decision): void {
+    if (this.#decision !== undefined) {
+      if (decision.kind !== 'signal' && decision.kind !== 'quit') return;
+      this.#client.kill();
+      this.#cutShort.resolve();
+      return;
+    }
+    this.#decision = decision;
+    this.#client.send({ kind: 'stop' });
+    this.#timers.push(
+      setTimeout(() => this.#client.kill(), STOP_PATIENCE_MILLISECONDS),
+      setTimeout(() => this.#cutShort.resolve(), FLUSH_PATIENCE_MILLISECONDS),
+    );
+  }
+
+  #hear(event: EngineEvent): void {
+    switch (event.kind) {
+      case 'console-output':
+        this.#print(event.bytes);
+        break;
+      case 'console-accepted':
+        this.#feed.accepted(event.count);
+        break;
+      case 'warning':
+        this.#options.terminal.say(`afterimage: ${explain(event.error)}`);
+        break;
+      case 'stopped':
+        this.#summary = event.summary;
+        break;
+      case 'failed':
+        this.#failure = event;
+        break;
+      case 'started':
+      case 'restarted':
+      case 'description':
+        break;
+    }
+  }
+
+  #print(bytes: Uint8Array): void {
+    this.#options.terminal.observe(bytes);
+    this.#sink.write(bytes);
+    if (this.#decision === undefined && this.#watch?.feed(bytes)) this.end({ kind: 'seen' });
+  }
+
+  #connectInput(): void {
+    const { stream, interactive } = this.#options.source;
+    stream.on('data', (bytes: Uint8Array) => {
+      if (interactive) this.#type(bytes);
+      else this.#feed.write(bytes);
+    });
+    // Input that ends early is input that ends; the run goes on, as at its regular end.
+    stream.on('error', error => {
+      this.#options.terminal.say(`afterimage: the console input cannot be read any further (${error.message})`);
+    });
+  }
+
+  #type(bytes: Uint8Array): void {
+    for (const keys of this.#keys.feed(bytes)) {
+      if (keys.kind === 'bytes') this.#feed.write(keys.bytes);
+      else if (keys.kind === 'quit') this.end({ kind: 'quit' });
+      else this.#options.terminal.say(KEYS_HELP.join('\r\n'));
+    }
+  }
+
+  readonly #resize = (): void => {
+    const { rows, columns } = this.#options.output;
+    if (rows > 0 && columns > 0) this.#client.send({ kind: 'resize', size: { rows, columns } });
+  };
+
+  #disconnect(): void {
+    this.#options.output.off('resize', this.#resize);
+    const { stream } = this.#options.source;
+    stream.removeAllListeners('data');
+    stream.pause();
+  }
+
+  /** The engine is gone without having said why. */
+  #unexpected(exit: EngineExit): Failure | undefined {
+    if (this.#summary !== undefined || this.#decision !== undefined) return undefined;
+    const message = `The engine ended unexpectedly (${exit.signal ?? `status ${exit.code}`})`;
+    if (exit.signal === 'SIGKILL') {
+      const cause = 'somebody killed it, or the host ran out of memory';
+      return { during: 'run', error: { kind: 'io', message: `${message}; ${cause}`, context: {} } };
+    }
+    const lastWords = exit.lastWords.trim().split('\n').at(-1);
+    return { during: 'run', error: { kind: 'internal', message, context: { lastWords } } };
+  }
+}
