@@ -4,7 +4,17 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { ensureGuest } from '../../assets/guest/guest.ts';
 import { compileProgram, type ProgramName } from './programs.ts';
-import { oursOnElf, oursToShell, QEMU, qemuOnElf, qemuToShell, type Timing } from './runners.ts';
+import {
+  idleShare,
+  oursOnElf,
+  oursToShell,
+  QEMU,
+  qemuOnElf,
+  qemuToShell,
+  startOurs,
+  startQemu,
+  type Timing,
+} from './runners.ts';
 import { type Sample, sampleOf } from './statistics.ts';
 
 const RUNS = Number(process.env.RUNS ?? 5);
@@ -59,27 +69,31 @@ async function programRows(): Promise<Row[]> {
   return rows;
 }
 
-async function bootRow(): Promise<Row> {
-  const guest = await ensureGuest({ onProgress: progress => console.error(progress.step) });
+async function guestRows(): Promise<Row[]> {
+  const guest = await ensureGuest({ onProgress: progress => console.log(progress.step) });
   const runs = await pairs(
     () => oursToShell(guest, PROMPT),
     () => qemuToShell(guest, PROMPT),
   );
-  return row('boot to shell', 'ms', sampleOf(milliseconds(runs.ours)), sampleOf(milliseconds(runs.qemu)), 'less');
+  const boot = row('boot to shell', 'ms', sampleOf(milliseconds(runs.ours)), sampleOf(milliseconds(runs.qemu)), 'less');
+  const ours = sampleOf([await idleShare(startOurs(guest), PROMPT)]);
+  const qemu = sampleOf([await idleShare(startQemu(guest), PROMPT)]);
+  return [boot, row('idle at prompt', '% cpu', ours, qemu, 'less')];
 }
 
 function row(what: string, unit: string, ours: Sample, qemu: Sample, better: 'more' | 'less'): Row {
-  const ratio = better === 'more' ? ours.median / qemu.median : qemu.median / ours.median;
+  const ratio = better === 'more' ? ours.median / qemu.median : qemu.median / Math.max(ours.median, 0.01);
   return { what, unit, ours, qemu, ratio };
 }
 
-const text = ({ median, least, most }: Sample) => `${median.toFixed(0)} (${least.toFixed(0)}-${most.toFixed(0)})`;
+const figure = (value: number) => value.toFixed(value < 10 ? 2 : 0);
+const text = ({ median, least, most }: Sample) => `${figure(median)} (${figure(least)}-${figure(most)})`;
 
 const version = spawnSync(QEMU, ['--version'], { encoding: 'utf8' }).stdout.split('\n')[0];
 console.log(
   `${version}; ${RUNS} runs each, alternating; median (least-most); ratio above 1 is better for Afterimage\n`,
 );
-const rows = [...(await programRows()), await bootRow()];
+const rows = [...(await programRows()), ...(await guestRows())];
 for (const one of rows) {
   const cells = [one.what.padEnd(16), one.unit.padEnd(5), text(one.ours).padStart(20), text(one.qemu).padStart(20)];
   console.log(`${cells.join(' ')}   ×${one.ratio.toFixed(2)}`);

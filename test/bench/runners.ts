@@ -1,7 +1,8 @@
 // Runs a guest in ours and in QEMU, each as a whole process, and times it.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import path from 'node:path';
 import { AfterimageError } from '../../engine/base/errors.ts';
+import { processorShare } from '../framework/processor-time.ts';
 
 const cli = path.resolve(import.meta.dirname, '../../main/cli/afterimage.mjs');
 /** Nothing timed here takes nearly as long; a hang must end the bench, not stop it. */
@@ -60,12 +61,43 @@ export interface BootFiles {
   readonly append: string;
 }
 
-export function oursToShell({ kernel, initrd, append }: BootFiles, prompt: string): Promise<Timing> {
-  const files = ['--kernel', kernel, '--initrd', initrd, '--append', append];
-  return time(process.execPath, [cli, 'run', '--memory', '512M', ...files], prompt);
+function oursWords({ kernel, initrd, append }: BootFiles): string[] {
+  return [cli, 'run', '--memory', '512M', '--kernel', kernel, '--initrd', initrd, '--append', append];
 }
 
-export function qemuToShell({ kernel, initrd, append }: BootFiles, prompt: string): Promise<Timing> {
+function qemuWords({ kernel, initrd, append }: BootFiles): string[] {
   const files = ['-kernel', kernel, '-initrd', initrd, '-append', append];
-  return time(QEMU, ['-M', 'virt', '-m', '512M', ...QEMU_PLAIN, '-serial', 'stdio', ...files], prompt);
+  return ['-M', 'virt', '-m', '512M', ...QEMU_PLAIN, '-serial', 'stdio', ...files];
+}
+
+export function oursToShell(files: BootFiles, prompt: string): Promise<Timing> {
+  return time(process.execPath, oursWords(files), prompt);
+}
+
+export function qemuToShell(files: BootFiles, prompt: string): Promise<Timing> {
+  return time(QEMU, qemuWords(files), prompt);
+}
+
+const QUIET: SpawnOptions = { stdio: ['pipe', 'pipe', 'ignore'] };
+export const startOurs = (files: BootFiles): ChildProcess => spawn(process.execPath, oursWords(files), QUIET);
+export const startQemu = (files: BootFiles): ChildProcess => spawn(QEMU, qemuWords(files), QUIET);
+
+/** Time for the guest to come to rest behind its prompt, and time over which it is watched. */
+const SETTLING = 3000;
+const WATCHING = 15_000;
+
+/** Percent of a processor that an idle guest costs its host. Ends the guest. */
+export async function idleShare(child: ChildProcess, prompt: string): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    let output = '';
+    child.stdout!.on('data', (bytes: Buffer) => {
+      output = (output + bytes.toString('latin1')).slice(-4096);
+      if (output.includes(prompt)) resolve();
+    });
+    child.on('exit', () => reject(new AfterimageError('internal', 'The guest ended before its prompt')));
+  });
+  await new Promise(resolve => setTimeout(resolve, SETTLING));
+  const share = await processorShare(child.pid!, WATCHING);
+  child.kill();
+  return share * 100;
 }

@@ -1,10 +1,11 @@
 // The default guest on our machine, through the command line as a person uses it (@req P4).
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GuestSession, PROMPT } from '../framework/guest-session.ts';
+import { processorShare } from '../framework/processor-time.ts';
 
 const MIB = 2 ** 20;
 const folder = mkdtempSync(path.join(tmpdir(), 'afterimage-linux-'));
@@ -185,31 +186,8 @@ describe('an idle guest', () => {
     await using guest = new GuestSession([]);
     await guest.ready();
     await guest.command('true');
-    const usage = await processorTimeOver(guest.pid, 10_000);
+    const usage = await processorShare(guest.pid, 10_000);
     // The figure to hold is 2 % (bench); here a bound that no noise reaches and a busy wait cannot pass.
     expect(usage).toBeLessThan(0.1);
   });
 });
-
-/** Share of one processor that a process and its children use over a time. */
-async function processorTimeOver(pid: number, milliseconds: number): Promise<number> {
-  const ticks = (): number => {
-    let total = 0;
-    const stat = (id: string) =>
-      readFileSync(`/proc/${id}/stat`, 'latin1')
-        .replace(/^.*\) /, '')
-        .split(' ');
-    for (const id of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
-      try {
-        const fields = stat(id);
-        if (Number(id) === pid || Number(fields[1]) === pid) total += Number(fields[11]) + Number(fields[12]);
-      } catch {
-        // ended meanwhile
-      }
-    }
-    return total;
-  };
-  const before = ticks();
-  await new Promise(resolve => setTimeout(resolve, milliseconds));
-  return ((ticks() - before) * 10) / milliseconds;
-}
