@@ -1,0 +1,60 @@
+// Random sequences against a plain array, judged by QEMU at the end. AFTERIMAGE_DISK_SEED replays one sequence,
+// AFTERIMAGE_DISK_SEQUENCES runs more of them; AFTERIMAGE_DISK_JUDGED=1 shows each to QEMU.
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, it } from 'vitest';
+import { temporaryFolder } from '../host/temporary-folder.ts';
+import { compressibleBytes, Random, saveFile } from './images.ts';
+import { Model } from './model.ts';
+import { qemuCheck, qemuImg } from './qemu.ts';
+
+const SEQUENCES = Number(process.env.AFTERIMAGE_DISK_SEQUENCES ?? 300);
+const ONE_SEED = process.env.AFTERIMAGE_DISK_SEED;
+/** QEMU takes a tenth of a second to judge an image. */
+const JUDGED = Number(process.env.AFTERIMAGE_DISK_JUDGED ?? 10);
+
+async function sequence(seed: number, judge: boolean): Promise<void> {
+  const random = new Random(seed);
+  const model = await Model.create(random);
+  const steps = 5 + random.below(25);
+  for (let step = 0; step < steps; step += 1) {
+    const kind = random.below(12);
+    if (kind === 0) await model.reopen();
+    else if (kind === 1) await model.image.flush();
+    else if (kind === 2) await model.compress(compressibleBytes(random, model.options.clusterSize ?? 65_536));
+    else if (kind === 3) await model.verify();
+    else await model.batch(1 + random.below(12));
+  }
+  await model.verify();
+  await model.reopen();
+  await model.verify();
+  await model.image.close();
+  if (judge) await judgedByQemu(model);
+}
+
+async function judgedByQemu(model: Model): Promise<void> {
+  const folder = temporaryFolder();
+  const file = path.join(folder, 'model.qcow2');
+  await saveFile(model.file, file);
+  if (model.backing !== undefined) await writeFile(path.join(folder, 'base.raw'), model.backing.content);
+  await writeFile(`${file}.raw`, model.expected);
+  const message = `seed ${model.random.seed}`;
+  expect(await qemuCheck(file), message).toEqual({ corruptions: 0, leaks: 0, errors: 0 });
+  await expect(qemuImg('compare', '-f', 'qcow2', '-F', 'raw', file, `${file}.raw`), message).resolves.toMatch(
+    'identical',
+  );
+}
+
+it('random sequences read back what was written, and QEMU agrees', { timeout: 3_600_000 }, async () => {
+  if (ONE_SEED !== undefined) {
+    await sequence(Number(ONE_SEED), true);
+    return;
+  }
+  for (let seed = 1; seed <= SEQUENCES; seed += 1) {
+    try {
+      await sequence(seed, seed % JUDGED === 0);
+    } catch (cause) {
+      throw new Error(`Sequence ${seed} failed; AFTERIMAGE_DISK_SEED=${seed} replays it`, { cause });
+    }
+  }
+});
