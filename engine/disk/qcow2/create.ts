@@ -142,11 +142,12 @@ export function extensionsEnd(header: format.Header): number {
 
 function makePlan(header: format.Header, preallocated: boolean): Plan {
   const { clusterSize, refcountBits, size } = header;
-  const entries = format.l1EntriesFor(size, header);
+  // A disk of no bytes gets an entry too, so that its table has a place.
+  const entries = Math.max(1, format.l1EntriesFor(size, header));
   if (entries * 8 > limits.MOST_L1_BYTES) refuse('The disk is too large for this cluster size');
-  const l1Clusters = Math.max(1, Math.ceil((entries * 8) / clusterSize));
+  const l1Clusters = Math.ceil((entries * 8) / clusterSize);
   const dataClusters = preallocated ? Math.ceil(size / clusterSize) : 0;
-  const l2Clusters = preallocated ? entries : 0;
+  const l2Clusters = preallocated && size > 0 ? entries : 0;
   const perBlock = (clusterSize * 8) / refcountBits;
   let blocks = 1;
   let tableClusters = 1;
@@ -193,7 +194,7 @@ async function writeRefcounts(file: HostFile, plan: Plan): Promise<void> {
 async function writeMapping(file: HostFile, plan: Plan): Promise<void> {
   const { header, tables, data } = plan;
   const { clusterSize } = header;
-  const l1 = new Uint8Array(roundUp(Math.max(1, header.l1.entries * 8), clusterSize));
+  const l1 = new Uint8Array(roundUp(header.l1.entries * 8, clusterSize));
   for (let index = 0; index < tables.count; index += 1) {
     encodeTableEntry(viewOf(l1), index * 8, { host: (tables.first + index) * clusterSize, copied: true });
   }

@@ -10,9 +10,10 @@ import { type Header, readHeader } from './header.ts';
 import { Grace } from './locks.ts';
 import { Mapping } from './mapping.ts';
 import { Reader, type Run } from './reader.ts';
+import { repairImage } from './repair.ts';
 import { readSnapshots, type Snapshot } from './snapshots.ts';
 import { Storage } from './storage.ts';
-import { clearAutoclear, prepareWriting, type Writing } from './writing.ts';
+import { clearAutoclear, INCOMPATIBLE_AT, prepareWriting, type Writing } from './writing.ts';
 
 export interface Qcow2Options {
   /** The disk below, when the header names one. Not closed with the image. */
@@ -60,18 +61,24 @@ export class Qcow2Image implements Disk {
 
   /**
    * Opens an image; the file stays the caller's until this returns, and is closed with the image after that. A backing
-   * file that the header names must be opened first and given, unless nothing below it will be read.
+   * file that the header names must be opened first and given, unless nothing below it will be read. Refcounts that a
+   * writer left behind (lazy refcounts) are rebuilt first, when the file may be written to.
    * Errors: those of `readHeader`; `corrupt` for writing to an image that was marked as damaged.
    */
   static async open(file: HostFile, options: Qcow2Options = {}): Promise<Qcow2Image> {
-    const header = await readHeader(file);
+    let header = await readHeader(file);
     if (options.backing !== undefined && header.backing === undefined) {
       throw new AfterimageError('usage', 'The image has no backing file', { file: file.name });
     }
-    const storage = new Storage(file, header.clusterSize, header.fileSize);
     if (!file.readonly && hasBit(header.incompatible, INCOMPATIBLE_CORRUPT)) {
-      throw storage.corrupt('The image is marked as damaged and must be repaired before it is written to', 72, 'open');
+      const context = { file: file.name, offset: INCOMPATIBLE_AT, during: 'open' };
+      throw new AfterimageError('corrupt', 'The image is marked as damaged and must be repaired first', context);
     }
+    if (!file.readonly && hasBit(header.incompatible, INCOMPATIBLE_DIRTY)) {
+      await repairImage(file);
+      header = await readHeader(file);
+    }
+    const storage = new Storage(file, header.clusterSize, header.fileSize);
     return new Qcow2Image(storage, header, await Mapping.open(storage, header), options);
   }
 
@@ -195,9 +202,6 @@ export class Qcow2Image implements Disk {
   }
 
   async #prepare(): Promise<Writing> {
-    if (hasBit(this.header.incompatible, INCOMPATIBLE_DIRTY)) {
-      throw this.#storage.corrupt('The refcounts of the image were not saved; it must be repaired first', 72, 'write');
-    }
     const writing = await prepareWriting({
       storage: this.#storage,
       header: this.header,

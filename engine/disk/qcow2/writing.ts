@@ -17,7 +17,7 @@ import { readSnapshots } from './snapshots.ts';
 import type { Storage } from './storage.ts';
 import { Writer } from './writer.ts';
 
-const INCOMPATIBLE_AT = 72;
+export const INCOMPATIBLE_AT = 72;
 const AUTOCLEAR_AT = 88;
 
 export interface WritingParts {
