@@ -1,168 +1,90 @@
-// Random requests on an image beside a plain array of bytes that says what must be read.
+import { expect } from 'vitest';
 import type { Disk } from '../../engine/disk/disk.ts';
-import { MemoryFile } from '../../engine/disk/memory-file.ts';
-import { type CreateOptions, createImage } from '../../engine/disk/qcow2/create.ts';
-import type { Qcow2Image } from '../../engine/disk/qcow2/image.ts';
-import { RawDisk } from '../../engine/disk/raw.ts';
-import { contentOf, firstDifference, openImage, type Random, randomBytes, scattered } from './images.ts';
+import type { Random } from '../contract/random.ts';
 
-const SECTOR = 512;
-
-export interface Backing {
-  readonly content: Uint8Array;
-  readonly file: MemoryFile;
+/** Cuts a range into runs of any length, as scattered guest memory does. */
+export function cut(bytes: Uint8Array, random: Random): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const length = random.below(4) === 0 ? 1 + random.below(700) : 4096;
+    pieces.push(bytes.subarray(at, at + length));
+    at += length;
+  }
+  return pieces;
 }
 
-/** Options as random as the format allows; small disks, so that requests meet. */
-export function randomOptions(random: Random): CreateOptions {
-  const version = random.below(5) === 0 ? 2 : 3;
-  const clusterBits = random.below(4) === 0 ? 9 + random.below(13) : 9 + random.below(8);
-  const clusterSize = 2 ** clusterBits;
-  const clusters = 1 + random.below(clusterBits > 17 ? 6 : 200);
-  const size = Math.max(SECTOR, clusters * clusterSize - SECTOR * random.below(clusterSize / SECTOR));
-  if (version === 2) return { version, size, clusterSize };
-  return {
-    size,
-    clusterSize,
-    extendedL2: clusterBits >= 14 && random.below(2) === 0,
-    refcountBits: random.pick([1, 2, 4, 8, 16, 16, 16, 32, 64]),
-    compression: random.pick(['deflate', 'zstd'] as const),
-    lazyRefcounts: random.below(6) === 0,
+/**
+ * Random operations on `disk`, up to `most` in flight together, against plain bytes. Overlapping operations must take
+ * effect in the order of submission, so the bytes say at submission what each read will find.
+ */
+export async function runModel(disk: Disk, model: Uint8Array, random: Random, steps: number, most = 8): Promise<void> {
+  const inFlight = new Set<Promise<void>>();
+  const start = (work: Promise<void>) => {
+    inFlight.add(work);
+    return work.finally(() => inFlight.delete(work));
   };
+  const problems: string[] = [];
+  const range = () => {
+    const unit = random.below(3) === 0 ? 1 : 512;
+    const units = Math.floor(disk.size / unit);
+    const at = random.below(units);
+    // Mostly small and close together, so that many overlap.
+    const longest = random.below(10) === 0 ? units : Math.ceil(20_000 / unit);
+    const near = random.below(2) === 0 ? at % Math.ceil(40_000 / unit) : at;
+    return { offset: near * unit, length: random.below(Math.min(longest, units - near) + 1) * unit };
+  };
+
+  for (let step = 0; step < steps; step += 1) {
+    const { offset, length } = range();
+    switch (random.below(8)) {
+      case 0:
+      case 1:
+      case 2: {
+        const bytes = new Uint8Array(length).fill(1 + random.below(255));
+        // Not all alike, so that a shifted write shows.
+        for (let at = 0; at < length; at += 97) bytes[at] = random.below(256);
+        model.set(bytes, offset);
+        start(disk.write(offset, cut(bytes, random)));
+        break;
+      }
+      case 3:
+        model.fill(0, offset, offset + length);
+        start(disk.writeZeroes(offset, length));
+        break;
+      case 4:
+        start(disk.flush());
+        break;
+      case 5:
+        if (random.below(4) > 0) break;
+        await Promise.all(inFlight);
+        await disk.discard(offset, length);
+        await adopt(disk, model, offset, length);
+        break;
+      default: {
+        const expected = model.slice(offset, offset + length);
+        const found = new Uint8Array(length).fill(0xee);
+        start(
+          disk.read(offset, cut(found, random)).then(() => {
+            if (!Buffer.from(found).equals(expected)) problems.push(`step ${step}: ${length} bytes at ${offset}`);
+          }),
+        );
+      }
+    }
+    while (inFlight.size >= most) await Promise.race(inFlight);
+  }
+  await Promise.all(inFlight);
+  expect(problems, `seed ${random.seed}`).toEqual([]);
+  const whole = new Uint8Array(disk.size);
+  await disk.read(0, [whole]);
+  expect(Buffer.from(whole).equals(model), `seed ${random.seed}, at the end`).toBe(true);
 }
 
-export function randomBacking(random: Random, size: number): Backing | undefined {
-  if (random.below(2) === 0) return undefined;
-  // Often of another size than the overlay, to a sector.
-  const length = SECTOR * (1 + random.below(Math.ceil((1.3 * size) / SECTOR)));
-  const content = randomBytes(random, length);
-  return { content, file: new MemoryFile('base.raw', content, true) };
-}
-
-export class Model {
-  readonly random: Random;
-  readonly options: CreateOptions;
-  readonly backing: Backing | undefined;
-  /** What must be read. */
-  readonly expected: Uint8Array;
-  file: MemoryFile;
-  image!: Qcow2Image;
-
-  private constructor(random: Random, options: CreateOptions, backing: Backing | undefined) {
-    this.random = random;
-    this.backing = backing;
-    const preallocate = backing === undefined && options.version !== 2 && random.below(4) === 0;
-    this.options = {
-      ...options,
-      ...(backing === undefined ? {} : { backing: { path: backing.file.name, format: 'raw' } }),
-      ...(preallocate ? { preallocation: 'metadata' as const } : {}),
-    };
-    this.expected = new Uint8Array(options.size);
-    if (backing !== undefined) this.expected.set(backing.content.subarray(0, options.size));
-    this.file = new MemoryFile('model.qcow2');
+/** After a discard each byte is what it was or zero: the model takes over what it finds. */
+async function adopt(disk: Disk, model: Uint8Array, offset: number, length: number): Promise<void> {
+  const found = new Uint8Array(length);
+  await disk.read(offset, [found]);
+  for (let at = 0; at < length; at += 1) {
+    if (found[at] !== 0 && found[at] !== model[offset + at]) expect.fail(`Discard changed byte ${offset + at}`);
   }
-
-  static async create(random: Random): Promise<Model> {
-    const options = randomOptions(random);
-    const model = new Model(random, options, randomBacking(random, options.size));
-    await createImage(model.file, model.options);
-    await model.open();
-    return model;
-  }
-
-  async open(): Promise<void> {
-    const disk: Disk | undefined = this.backing && (await RawDisk.open(this.backing.file));
-    this.image = await openImage(this.file, disk === undefined ? {} : { backing: disk });
-  }
-
-  async reopen(): Promise<void> {
-    await this.image.close();
-    this.file = new MemoryFile(this.file.name, this.file.content());
-    await this.open();
-  }
-
-  /** A range of whole sectors, mostly short, sometimes on clusters, sometimes the whole disk. */
-  range(): { offset: number; length: number } {
-    const { random } = this;
-    const { size, clusterSize = 65_536 } = this.options;
-    const sectors = size / SECTOR;
-    const kind = random.below(10);
-    if (kind === 0) return { offset: 0, length: size };
-    if (kind < 4) {
-      const clusters = Math.ceil(size / clusterSize);
-      const first = random.below(clusters);
-      const offset = first * clusterSize;
-      return { offset, length: Math.min(size - offset, (1 + random.below(4)) * clusterSize) };
-    }
-    const offset = random.below(sectors);
-    const most = random.pick([1, 8, 8, 64, Math.ceil((3 * clusterSize) / SECTOR)]);
-    return { offset: offset * SECTOR, length: Math.min(sectors - offset, 1 + random.below(most)) * SECTOR };
-  }
-
-  /** One request, and what it does to the model. Requests of a batch must not overlap. */
-  async request(kind: string, offset: number, length: number): Promise<void> {
-    const { image, expected, random } = this;
-    if (kind === 'write') {
-      const data = randomBytes(random, length);
-      expected.set(data, offset);
-      await image.write(offset, scattered(random, data));
-    } else if (kind === 'zero') {
-      expected.fill(0, offset, offset + length);
-      await image.writeZeroes(offset, length);
-    } else if (kind === 'read') {
-      const want = expected.slice(offset, offset + length);
-      const into = new Uint8Array(length).fill(0xee);
-      await image.read(offset, scattered(random, into));
-      this.#compare(into, want, offset, 'read');
-    } else {
-      const before = expected.slice(offset, offset + length);
-      await image.discard(offset, length);
-      // Sector by sector it reads as zeroes or as before.
-      const now = await contentOf(image, offset, length);
-      for (let at = 0; at < length; at += SECTOR) {
-        const sector = now.subarray(at, at + SECTOR);
-        if (sector.some(byte => byte !== 0)) this.#compare(sector, before.subarray(at, at + SECTOR), offset + at, kind);
-      }
-      expected.set(now, offset);
-    }
-  }
-
-  /** Replaces a whole cluster with compressed content. */
-  async compress(content: Uint8Array): Promise<void> {
-    const { clusterSize = 65_536, size } = this.options;
-    const offset = this.random.below(Math.ceil(size / clusterSize)) * clusterSize;
-    this.expected.set(content.subarray(0, Math.min(clusterSize, size - offset)), offset);
-    await this.image.writeCompressed(offset, content);
-  }
-
-  /** Several requests at once on ranges of their own. */
-  async batch(most: number): Promise<void> {
-    const taken: { offset: number; length: number }[] = [];
-    const running: Promise<void>[] = [];
-    for (let index = 0; index < most; index += 1) {
-      const range = this.range();
-      if (
-        taken.some(other => other.offset < range.offset + range.length && range.offset < other.offset + other.length)
-      ) {
-        continue;
-      }
-      taken.push(range);
-      const kind = this.random.pick(['write', 'write', 'write', 'read', 'zero', 'discard']);
-      running.push(this.request(kind, range.offset, range.length));
-      if (this.random.below(6) === 0) running.push(this.image.flush());
-    }
-    const failed = (await Promise.allSettled(running)).find(result => result.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
-  }
-
-  async verify(): Promise<void> {
-    this.#compare(await contentOf(this.image), this.expected, 0, 'verify');
-  }
-
-  #compare(got: Uint8Array, want: Uint8Array, offset: number, during: string): void {
-    const at = firstDifference(got, want);
-    if (at < 0) return;
-    const found = `${got[at]} instead of ${want[at]}`;
-    throw new Error(`Seed ${this.random.seed}: ${during} finds ${found} at byte ${offset + at} of the disk`);
-  }
+  model.set(found, offset);
 }

@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import type { Disk, HostFile } from '../../engine/disk/disk.ts';
-import { MemoryFile } from '../../engine/disk/memory-file.ts';
-import { Qcow2Image, type Qcow2Options } from '../../engine/disk/qcow2/image.ts';
-import { Random } from '../contract/random.ts';
+import type { Disk, HostFile } from '../../../engine/disk/disk.ts';
+import { MemoryFile } from '../../../engine/disk/memory-file.ts';
+import { Qcow2Image, type Qcow2Options } from '../../../engine/disk/qcow2/image.ts';
+import { Random } from '../../contract/random.ts';
 import { codecs } from './qemu.ts';
 
 /** An image of the host's disk, in memory: tests change it there and write it back for QEMU to judge. */

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { deflateRawSync, inflateRawSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import type { ClusterCodecs } from '../../engine/disk/qcow2/compressed.ts';
+import type { ClusterCodecs } from '../../../engine/disk/qcow2/compressed.ts';
 
 const run = promisify(execFile);
 

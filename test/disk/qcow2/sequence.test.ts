@@ -3,10 +3,10 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { temporaryFolder } from '../host/temporary-folder.ts';
+import { temporaryFolder } from '../../host/temporary-folder.ts';
 import { compressibleBytes, Random, saveFile } from './images.ts';
-import { Model } from './model.ts';
 import { qemuCheck, qemuImg } from './qemu.ts';
+import { Model } from './sequence.ts';
 
 const SEQUENCES = Number(process.env.AFTERIMAGE_DISK_SEQUENCES ?? 300);
 const ONE_SEED = process.env.AFTERIMAGE_DISK_SEED;

@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { RawDisk } from '../../engine/disk/raw.ts';
-import { temporaryFolder } from '../host/temporary-folder.ts';
+import { RawDisk } from '../../../engine/disk/raw.ts';
+import { temporaryFolder } from '../../host/temporary-folder.ts';
 import { compressibleBytes, contentOf, firstDifference, loadFile, openImage, Random, randomBytes } from './images.ts';
 import { qemuImg, qemuIo } from './qemu.ts';
 

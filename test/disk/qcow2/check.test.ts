@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import type { MemoryFile } from '../../engine/disk/memory-file.ts';
-import { checkImage } from '../../engine/disk/qcow2/check.ts';
-import { readHeader } from '../../engine/disk/qcow2/header.ts';
-import { repairImage } from '../../engine/disk/qcow2/repair.ts';
-import { temporaryFolder } from '../host/temporary-folder.ts';
+import type { MemoryFile } from '../../../engine/disk/memory-file.ts';
+import { checkImage } from '../../../engine/disk/qcow2/check.ts';
+import { readHeader } from '../../../engine/disk/qcow2/header.ts';
+import { repairImage } from '../../../engine/disk/qcow2/repair.ts';
+import { temporaryFolder } from '../../host/temporary-folder.ts';
 import { contentOf, firstDifference, loadFile, openImage, saveFile } from './images.ts';
 import { qemuCheck, qemuImg, qemuIo } from './qemu.ts';
 

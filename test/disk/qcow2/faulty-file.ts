@@ -1,6 +1,6 @@
-import { AfterimageError } from '../../engine/base/errors.ts';
-import type { HostFile } from '../../engine/disk/disk.ts';
-import type { MemoryFile } from '../../engine/disk/memory-file.ts';
+import { AfterimageError } from '../../../engine/base/errors.ts';
+import type { HostFile } from '../../../engine/disk/disk.ts';
+import type { MemoryFile } from '../../../engine/disk/memory-file.ts';
 import type { Random } from './images.ts';
 
 export type FileOperation = 'read' | 'write' | 'flush';

@@ -1,0 +1,168 @@
+// Random requests on an image beside a plain array of bytes that says what must be read.
+import type { Disk } from '../../../engine/disk/disk.ts';
+import { MemoryFile } from '../../../engine/disk/memory-file.ts';
+import { type CreateOptions, createImage } from '../../../engine/disk/qcow2/create.ts';
+import type { Qcow2Image } from '../../../engine/disk/qcow2/image.ts';
+import { RawDisk } from '../../../engine/disk/raw.ts';
+import { contentOf, firstDifference, openImage, type Random, randomBytes, scattered } from './images.ts';
+
+const SECTOR = 512;
+
+export interface Backing {
+  readonly content: Uint8Array;
+  readonly file: MemoryFile;
+}
+
+/** Options as random as the format allows; small disks, so that requests meet. */
+export function randomOptions(random: Random): CreateOptions {
+  const version = random.below(5) === 0 ? 2 : 3;
+  const clusterBits = random.below(4) === 0 ? 9 + random.below(13) : 9 + random.below(8);
+  const clusterSize = 2 ** clusterBits;
+  const clusters = 1 + random.below(clusterBits > 17 ? 6 : 200);
+  const size = Math.max(SECTOR, clusters * clusterSize - SECTOR * random.below(clusterSize / SECTOR));
+  if (version === 2) return { version, size, clusterSize };
+  return {
+    size,
+    clusterSize,
+    extendedL2: clusterBits >= 14 && random.below(2) === 0,
+    refcountBits: random.pick([1, 2, 4, 8, 16, 16, 16, 32, 64]),
+    compression: random.pick(['deflate', 'zstd'] as const),
+    lazyRefcounts: random.below(6) === 0,
+  };
+}
+
+export function randomBacking(random: Random, size: number): Backing | undefined {
+  if (random.below(2) === 0) return undefined;
+  // Often of another size than the overlay, to a sector.
+  const length = SECTOR * (1 + random.below(Math.ceil((1.3 * size) / SECTOR)));
+  const content = randomBytes(random, length);
+  return { content, file: new MemoryFile('base.raw', content, true) };
+}
+
+export class Model {
+  readonly random: Random;
+  readonly options: CreateOptions;
+  readonly backing: Backing | undefined;
+  /** What must be read. */
+  readonly expected: Uint8Array;
+  file: MemoryFile;
+  image!: Qcow2Image;
+
+  private constructor(random: Random, options: CreateOptions, backing: Backing | undefined) {
+    this.random = random;
+    this.backing = backing;
+    const preallocate = backing === undefined && options.version !== 2 && random.below(4) === 0;
+    this.options = {
+      ...options,
+      ...(backing === undefined ? {} : { backing: { path: backing.file.name, format: 'raw' } }),
+      ...(preallocate ? { preallocation: 'metadata' as const } : {}),
+    };
+    this.expected = new Uint8Array(options.size);
+    if (backing !== undefined) this.expected.set(backing.content.subarray(0, options.size));
+    this.file = new MemoryFile('model.qcow2');
+  }
+
+  static async create(random: Random): Promise<Model> {
+    const options = randomOptions(random);
+    const model = new Model(random, options, randomBacking(random, options.size));
+    await createImage(model.file, model.options);
+    await model.open();
+    return model;
+  }
+
+  async open(): Promise<void> {
+    const disk: Disk | undefined = this.backing && (await RawDisk.open(this.backing.file));
+    this.image = await openImage(this.file, disk === undefined ? {} : { backing: disk });
+  }
+
+  async reopen(): Promise<void> {
+    await this.image.close();
+    this.file = new MemoryFile(this.file.name, this.file.content());
+    await this.open();
+  }
+
+  /** A range of whole sectors, mostly short, sometimes on clusters, sometimes the whole disk. */
+  range(): { offset: number; length: number } {
+    const { random } = this;
+    const { size, clusterSize = 65_536 } = this.options;
+    const sectors = size / SECTOR;
+    const kind = random.below(10);
+    if (kind === 0) return { offset: 0, length: size };
+    if (kind < 4) {
+      const clusters = Math.ceil(size / clusterSize);
+      const first = random.below(clusters);
+      const offset = first * clusterSize;
+      return { offset, length: Math.min(size - offset, (1 + random.below(4)) * clusterSize) };
+    }
+    const offset = random.below(sectors);
+    const most = random.pick([1, 8, 8, 64, Math.ceil((3 * clusterSize) / SECTOR)]);
+    return { offset: offset * SECTOR, length: Math.min(sectors - offset, 1 + random.below(most)) * SECTOR };
+  }
+
+  /** One request, and what it does to the model. Requests of a batch must not overlap. */
+  async request(kind: string, offset: number, length: number): Promise<void> {
+    const { image, expected, random } = this;
+    if (kind === 'write') {
+      const data = randomBytes(random, length);
+      expected.set(data, offset);
+      await image.write(offset, scattered(random, data));
+    } else if (kind === 'zero') {
+      expected.fill(0, offset, offset + length);
+      await image.writeZeroes(offset, length);
+    } else if (kind === 'read') {
+      const want = expected.slice(offset, offset + length);
+      const into = new Uint8Array(length).fill(0xee);
+      await image.read(offset, scattered(random, into));
+      this.#compare(into, want, offset, 'read');
+    } else {
+      const before = expected.slice(offset, offset + length);
+      await image.discard(offset, length);
+      // Sector by sector it reads as zeroes or as before.
+      const now = await contentOf(image, offset, length);
+      for (let at = 0; at < length; at += SECTOR) {
+        const sector = now.subarray(at, at + SECTOR);
+        if (sector.some(byte => byte !== 0)) this.#compare(sector, before.subarray(at, at + SECTOR), offset + at, kind);
+      }
+      expected.set(now, offset);
+    }
+  }
+
+  /** Replaces a whole cluster with compressed content. */
+  async compress(content: Uint8Array): Promise<void> {
+    const { clusterSize = 65_536, size } = this.options;
+    const offset = this.random.below(Math.ceil(size / clusterSize)) * clusterSize;
+    this.expected.set(content.subarray(0, Math.min(clusterSize, size - offset)), offset);
+    await this.image.writeCompressed(offset, content);
+  }
+
+  /** Several requests at once on ranges of their own. */
+  async batch(most: number): Promise<void> {
+    const taken: { offset: number; length: number }[] = [];
+    const running: Promise<void>[] = [];
+    for (let index = 0; index < most; index += 1) {
+      const range = this.range();
+      if (
+        taken.some(other => other.offset < range.offset + range.length && range.offset < other.offset + other.length)
+      ) {
+        continue;
+      }
+      taken.push(range);
+      const kind = this.random.pick(['write', 'write', 'write', 'read', 'zero', 'discard']);
+      running.push(this.request(kind, range.offset, range.length));
+      if (this.random.below(6) === 0) running.push(this.image.flush());
+    }
+    const failed = (await Promise.allSettled(running)).find(result => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  async verify(): Promise<void> {
+    this.#compare(await contentOf(this.image), this.expected, 0, 'verify');
+  }
+
+  #compare(got: Uint8Array, want: Uint8Array, offset: number, during: string): void {
+    const at = firstDifference(got, want);
+    if (at < 0) return;
+    const found = `${got[at]} instead of ${want[at]}`;
+    throw new Error(`Seed ${this.random.seed}: ${during} finds ${found} at byte ${offset + at} of the disk`);
+  }
+}
