@@ -2,14 +2,14 @@
 // a slot is the unit in which translations live and die, `drop` is the only place where they die (FENCE.I after a
 // write, eviction, a frame that changes its content from outside), and fetch-TLB entries are the only way in.
 import {
-  CODE_DROPS, CODE_INDEX, CODE_META, CODE_POOL, CODE_SLOTS, CODE_SLOT_SIZE, FRAME_CODE, FRAME_STATE, PAGE_RECORDS,
-  STALE_LIST, TLB_FETCH, TLB_STORE,
+  CODE_DROPS, CODE_INDEX, CODE_META, CODE_POOL, CODE_SLOTS, CODE_SLOT_SIZE, FRAME_CODE, FRAME_STATE, FRAME_TAIL,
+  PAGE_RECORDS, STALE_LIST, TLB_FETCH, TLB_STORE,
 } from './layout';
 import { OP_CROSSING, OP_PAGE_END } from '../build/generated/opcodes';
 import { decodeInto, expandCompressed } from '../build/generated/decode';
 import { ACCESS_FETCH, clearEvent } from './hart';
 import { NO_ADDRESS, fill, flushTable, locate, wholePage } from './mmu';
-import { forgetStale, frameAddress, frameOf, isRam, pageOf, staleCount } from './memory';
+import { forgetStale, frameAddress, frameOf, isRam, pageOf, staleCount, staleTail } from './memory';
 import { writeRecord } from './record';
 
 /** The slot that is given away next when all are in use. */
@@ -40,7 +40,7 @@ function drop(slot: u32): void {
 
 /** FENCE.I: drops every slot whose frame was written since it was decoded. */
 export function dropStale(): void {
-  if (staleCount == 0) return;
+  if (staleCount == 0 && !staleTail) return;
   for (let i: u32 = 0; i < staleCount; i++) {
     const slot = load<u32>(STALE_LIST + (i << 2));
     if (load<u32>(CODE_META + (slot << 4), 4)) drop(slot);
@@ -104,7 +104,7 @@ export function fetchPage(va: u64, context: u32): u32 {
 /**
  * A cached instruction that reaches into the next page is right only as long as the next virtual page holds the same
  * second half. That can change with the mapping alone, so it is compared each time the page is entered anew into the
- * fetch TLB; SFENCE.VMA for the next page and FENCE.I remove that entry.
+ * fetch TLB; SFENCE.VMA for the next page, and FENCE.I after a write to its frame, remove that entry.
  */
 function checkCrossing(records: u32, va: u64, context: u32): void {
   const meta = CODE_META + (slotOfRecords(records) << 4);
@@ -125,7 +125,14 @@ function secondHalf(va: u64, context: u32): u32 {
     return 0;
   }
   if (!wholePage || !isRam(address)) return 0;
-  return <u32>load<u16>(frameAddress(frameOf(pageOf(address)))) | 0x10000;
+  const frame = frameOf(pageOf(address));
+  const state = load<u8>(FRAME_STATE + frame);
+  if ((state & FRAME_TAIL) == 0) {
+    // From now on stores to this frame must be seen, even if nothing else in it is ever executed.
+    store<u8>(FRAME_STATE + frame, state | <u8>FRAME_TAIL);
+    flushTable(TLB_STORE);
+  }
+  return <u32>load<u16>(frameAddress(frame)) | 0x10000;
 }
 
 /** Tries to cache an instruction that reaches into the next page; false when that page's code cannot be cached. */

@@ -84,6 +84,7 @@ export const CODE_INDEX: u32 = 0x0a00000; // u16 by frame: code slot + 1
 export const CODE_POOL: u32 = 0x0c00000; // CODE_SLOTS * CODE_SLOT_SIZE
 
 export const FRAME_CODE: u32 = 1; // has decoded code that is not marked stale
+export const FRAME_TAIL: u32 = 2; // begins with the second half of an instruction that is decoded with the page before
 
 /** Memory manager words. */
 export const RAM_PAGES: u32 = 0x2040; // u32 guest-physical pages

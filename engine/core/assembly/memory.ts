@@ -1,7 +1,7 @@
 // Frames of machine memory and the one write barrier (DESIGN 4): everything that writes guest memory (stores, AMOs,
 // the page walker, device DMA, loaders) gets its frame from `frameForStore`, or from a store-TLB entry filled by it.
 import {
-  CODE_INDEX, CODE_META, EPOCH, FRAMES, FRAME_CODE, FRAME_STATE, HOLDING, MAP, MAP_COUNT, MAP_FIRST, MAP_LOOKUPS,
+  CODE_INDEX, CODE_META, EPOCH, FRAMES, FRAME_CODE, FRAME_STATE, FRAME_TAIL, HOLDING, MAP, MAP_COUNT, MAP_FIRST, MAP_LOOKUPS,
   MMIO_FAULT, MMIO_HIGH, PAGE_EPOCH, RAM_BASE, RAM_PAGES, STALE_LIST,
 } from './layout';
 import { cowFault, mmioLoad, mmioStore } from './host';
@@ -11,8 +11,12 @@ import { flushAll } from './mmu';
 /** Code slots whose frame was written since they were decoded; they are dropped at the next FENCE.I. */
 export let staleCount: u32 = 0;
 
+/** A frame that begins with the second half of a decoded instruction was written since. */
+export let staleTail: bool = false;
+
 export function forgetStale(): void {
   staleCount = 0;
+  staleTail = false;
 }
 
 /** The frame behind a guest-physical page number. Only slow paths ask, so a TLB hit costs the same either way (V4, V12). */
@@ -40,7 +44,7 @@ export function frameForStore(page: u32): u32 {
     store<u32>(PAGE_EPOCH + (page << 2), epoch);
   }
   const frame = frameOf(page);
-  if (load<u8>(FRAME_STATE + frame) & FRAME_CODE) markStale(frame);
+  if (load<u8>(FRAME_STATE + frame) & (FRAME_CODE | FRAME_TAIL)) markStale(frame);
   return frame;
 }
 
@@ -56,7 +60,10 @@ function resolveHeld(page: u32): void {
  * FENCE.I, so they are only marked here: a page that mixes code and data does not thrash.
  */
 function markStale(frame: u32): void {
-  store<u8>(FRAME_STATE + frame, load<u8>(FRAME_STATE + frame) & ~(<u8>FRAME_CODE));
+  const state = load<u8>(FRAME_STATE + frame);
+  store<u8>(FRAME_STATE + frame, state & ~(<u8>(FRAME_CODE | FRAME_TAIL)));
+  if (state & FRAME_TAIL) staleTail = true;
+  if ((state & FRAME_CODE) == 0) return;
   const slot = <u32>load<u16>(CODE_INDEX + (frame << 1)) - 1;
   store<u32>(CODE_META + (slot << 4), 1, 4);
   store<u32>(STALE_LIST + (staleCount << 2), slot);
