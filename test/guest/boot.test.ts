@@ -68,8 +68,11 @@ test('the shell comes back after exit, with a sane terminal, and after a massacr
   expect(await qemu.run('stty -echo -onlcr; exit')).toBe('');
   expect(await qemu.run('stty -a')).toMatch(/\scrtscts\s.*\sonlcr\s.*\secho\s/s);
   // Even when every process is killed but the first.
-  qemu.type('kill -KILL -1; sleep 1000\r');
-  await qemu.expect(PROMPT);
+  for (let round = 0; round < 3; round += 1) {
+    qemu.type('kill -KILL -1; sleep 1000\r');
+    await qemu.expect(PROMPT);
+  }
+  expect(await qemu.run('ps | grep -c "[k]eep-console"; ls /proc/$$/fd | wc -l')).toBe('1\n4\n');
   qemu.type('fit\r');
   await qemu.expect(new RegExp(`9999;9999H${CURSOR_QUESTION}`));
   qemu.type('\x1b[33;101R');
@@ -115,10 +118,21 @@ describe('the data disk', () => {
     }
     {
       await using qemu = new QemuGuest(guest, { disks: [{ file: disk }] });
-      await qemu.expect(/not unmounted in order; checking it/);
+      await qemu.expect(/not unmounted in order or has errors; checking it/);
       await qemu.expect(PROMPT);
       expect(await qemu.run('cat /data/file; touch /data/writable && echo yes')).toBe('first\nsecond\nyes\n');
+      // The kernel notes errors it meets in the superblock.
+      await qemu.run('echo test >/sys/fs/ext4/vda/trigger_fs_error');
       qemu.type('halt\r');
+      expect(await qemu.ended()).toBe(0);
+    }
+    {
+      await using qemu = new QemuGuest(guest, { disks: [{ file: disk }] });
+      await qemu.expect(/checking it/);
+      await qemu.expect(/data: .*files.*blocks/);
+      await qemu.expect(PROMPT);
+      expect(await qemu.run('cat /data/file; touch /data/more && echo yes')).toBe('first\nsecond\nyes\n');
+      qemu.type('poweroff\r');
       expect(await qemu.ended()).toBe(0);
     }
     {
@@ -146,6 +160,12 @@ describe('the data disk', () => {
     await qemu.run('sync');
     await qemu.kill();
     expect(readFileSync(disk).equals(contents)).toBe(true);
+  });
+
+  test('is left alone when it is too small', async () => {
+    await using qemu = new QemuGuest(guest, { disks: [{ file: blankDisk('tiny', 512) }] });
+    await qemu.expect(/\/dev\/vda is too small for a file system and is left alone\./);
+    await qemu.expect(PROMPT);
   });
 
   test('is never formatted with a partition table', async () => {
