@@ -7,10 +7,13 @@ export type FileOperation = 'read' | 'write' | 'flush';
 
 /** What happened to a file, in the order in which it took effect. */
 export type FileEvent =
-  | { readonly kind: 'write'; readonly at: number; readonly bytes: Uint8Array; done: boolean }
-  | { readonly kind: 'truncate'; readonly size: number }
-  | { readonly kind: 'flush-start'; readonly id: number }
-  | { readonly kind: 'flush-end'; readonly id: number };
+  | { readonly kind: 'write'; readonly at: number; readonly bytes: Uint8Array; readonly index: number }
+  /** The write of that index was answered: a flush that starts after it makes it durable. */
+  | { readonly kind: 'written'; readonly index: number }
+  | { readonly kind: 'flush'; readonly id: number }
+  | { readonly kind: 'flushed'; readonly id: number }
+  /** Something that the test notes among them. */
+  | { readonly kind: 'note'; readonly note: unknown };
 
 /** A file in memory that answers late and in any order, records what is done to it, and fails on demand. */
 export class FaultyFile implements HostFile {
@@ -23,6 +26,7 @@ export class FaultyFile implements HostFile {
   readonly #random: Random;
   readonly #record: boolean;
   #flushes = 0;
+  #writes = 0;
   /** Operations under way, so that a test can see none is left behind. */
   running = 0;
 
@@ -67,26 +71,29 @@ export class FaultyFile implements HostFile {
   }
 
   async write(at: number, from: readonly Uint8Array[]): Promise<void> {
-    const event = { kind: 'write', at, bytes: Buffer.concat(from), done: false } as const;
-    const recorded: FileEvent = { ...event };
-    await this.#step('write', at, event.bytes.length, async () => {
-      if (this.#record) this.events.push(recorded);
-      await this.memory.write(at, [event.bytes]);
+    const bytes = Buffer.concat(from);
+    const index = this.#writes;
+    this.#writes += 1;
+    await this.#step('write', at, bytes.length, async () => {
+      this.#note({ kind: 'write', at, bytes, index });
+      await this.memory.write(at, [bytes]);
     });
-    recorded.done = true;
-    if (this.#record) this.events.push({ kind: 'write', at, bytes: new Uint8Array(0), done: true });
+    this.#note({ kind: 'written', index });
   }
 
   async flush(): Promise<void> {
     const id = this.#flushes;
     this.#flushes += 1;
-    if (this.#record) this.events.push({ kind: 'flush-start', id });
+    this.#note({ kind: 'flush', id });
     await this.#step('flush', 0, 0, () => this.memory.flush());
-    if (this.#record) this.events.push({ kind: 'flush-end', id });
+    this.#note({ kind: 'flushed', id });
+  }
+
+  #note(event: FileEvent): void {
+    if (this.#record) this.events.push(event);
   }
 
   async truncate(size: number): Promise<void> {
-    if (this.#record) this.events.push({ kind: 'truncate', size });
     await this.memory.truncate(size);
   }
 

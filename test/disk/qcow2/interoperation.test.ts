@@ -121,7 +121,8 @@ it('refuses what it does not support and says what it is', async () => {
   const folder = temporaryFolder();
   const file = path.join(folder, 'a.qcow2');
   const secret = ['--object', 'secret,id=s,data=x'];
-  const encryption = 'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10';
+  // Not LUKS, whose setup fails now and then on a busy machine.
+  const encryption = 'encrypt.format=aes,encrypt.key-secret=s';
   await qemuImg('create', '-q', ...secret, '-f', 'qcow2', '-o', encryption, file, '1M');
   await expect(openImage(await loadFile(file))).rejects.toMatchObject({ kind: 'unsupported', message: /[Ee]ncrypted/ });
 

@@ -4,7 +4,8 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../host/temporary-folder.ts';
-import { compressibleBytes, Random, saveFile } from './images.ts';
+import { FaultyFile } from './faulty-file.ts';
+import { Random, saveFile } from './images.ts';
 import { qemuCheck, qemuImg } from './qemu.ts';
 import { Model } from './sequence.ts';
 
@@ -15,18 +16,15 @@ const JUDGED = Number(process.env.AFTERIMAGE_DISK_JUDGED ?? 10);
 
 async function sequence(seed: number, judge: boolean): Promise<void> {
   const random = new Random(seed);
-  const model = await Model.create(random);
-  const steps = 5 + random.below(25);
-  for (let step = 0; step < steps; step += 1) {
-    const kind = random.below(12);
-    if (kind === 0) await model.reopen();
-    else if (kind === 1) await model.image.flush();
-    else if (kind === 2) await model.compress(compressibleBytes(random, model.options.clusterSize ?? 65_536));
-    else if (kind === 3) await model.verify();
-    else await model.batch(1 + random.below(12));
+  // Half of them on a file that answers late and out of order.
+  const late = random.below(2) === 0;
+  const model = await Model.create(random, memory => (late ? new FaultyFile(random, memory) : memory));
+  const rounds = 1 + random.below(4);
+  for (let round = 0; round < rounds; round += 1) {
+    await model.steps(1 + random.below(8));
+    await model.verify();
+    await model.reopen();
   }
-  await model.verify();
-  await model.reopen();
   await model.verify();
   await model.image.close();
   if (judge) await judgedByQemu(model);
@@ -35,7 +33,7 @@ async function sequence(seed: number, judge: boolean): Promise<void> {
 async function judgedByQemu(model: Model): Promise<void> {
   const folder = temporaryFolder();
   const file = path.join(folder, 'model.qcow2');
-  await saveFile(model.file, file);
+  await saveFile(model.memory, file);
   if (model.backing !== undefined) await writeFile(path.join(folder, 'base.raw'), model.backing.content);
   await writeFile(`${file}.raw`, model.expected);
   const message = `seed ${model.random.seed}`;

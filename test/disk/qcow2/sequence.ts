@@ -1,10 +1,18 @@
 // Random requests on an image beside a plain array of bytes that says what must be read.
-import type { Disk } from '../../../engine/disk/disk.ts';
+import type { Disk, HostFile } from '../../../engine/disk/disk.ts';
 import { MemoryFile } from '../../../engine/disk/memory-file.ts';
 import { type CreateOptions, createImage } from '../../../engine/disk/qcow2/create.ts';
 import type { Qcow2Image } from '../../../engine/disk/qcow2/image.ts';
 import { RawDisk } from '../../../engine/disk/raw.ts';
-import { contentOf, firstDifference, openImage, type Random, randomBytes, scattered } from './images.ts';
+import {
+  compressibleBytes,
+  contentOf,
+  firstDifference,
+  openImage,
+  type Random,
+  randomBytes,
+  scattered,
+} from './images.ts';
 
 const SECTOR = 512;
 
@@ -39,17 +47,42 @@ export function randomBacking(random: Random, size: number): Backing | undefined
   return { content, file: new MemoryFile('base.raw', content, true) };
 }
 
+/** What a guest does and learns: the ground on which it relies on a disk after a power cut. */
+export type GuestEvent =
+  | {
+      readonly kind: 'asked';
+      readonly id: number;
+      readonly offset: number;
+      readonly values: Uint8Array;
+      /** Each sector may also stay as it was. */
+      readonly maybe: boolean;
+    }
+  | { readonly kind: 'answered'; readonly id: number }
+  | { readonly kind: 'flush' | 'flushed'; readonly id: number };
+
 export class Model {
   readonly random: Random;
   readonly options: CreateOptions;
   readonly backing: Backing | undefined;
   /** What must be read. */
   readonly expected: Uint8Array;
-  file: MemoryFile;
+  memory: MemoryFile;
+  file: HostFile;
   image!: Qcow2Image;
+  /** Told of each change to the disk when it is asked for and when it is answered. */
+  watch: (event: GuestEvent) => void = () => undefined;
+  #flushes = 0;
+  #changes = 0;
+  readonly #wrap: (memory: MemoryFile) => HostFile;
 
-  private constructor(random: Random, options: CreateOptions, backing: Backing | undefined) {
+  private constructor(
+    random: Random,
+    options: CreateOptions,
+    backing: Backing | undefined,
+    wrap: (memory: MemoryFile) => HostFile,
+  ) {
     this.random = random;
+    this.#wrap = wrap;
     this.backing = backing;
     const preallocate = backing === undefined && options.version !== 2 && random.below(4) === 0;
     this.options = {
@@ -59,25 +92,33 @@ export class Model {
     };
     this.expected = new Uint8Array(options.size);
     if (backing !== undefined) this.expected.set(backing.content.subarray(0, options.size));
-    this.file = new MemoryFile('model.qcow2');
+    this.memory = new MemoryFile('model.qcow2');
+    this.file = this.memory;
   }
 
-  static async create(random: Random): Promise<Model> {
-    const options = randomOptions(random);
-    const model = new Model(random, options, randomBacking(random, options.size));
-    await createImage(model.file, model.options);
+  /** A new image with random options; `wrap` puts something between the image and its file. */
+  static async create(
+    random: Random,
+    wrap: (memory: MemoryFile) => HostFile = memory => memory,
+    mostBytes = Number.POSITIVE_INFINITY,
+  ): Promise<Model> {
+    let options = randomOptions(random);
+    while (options.size > mostBytes) options = randomOptions(random);
+    const model = new Model(random, options, randomBacking(random, options.size), wrap);
+    await createImage(model.memory, model.options);
     await model.open();
     return model;
   }
 
   async open(): Promise<void> {
+    this.file = this.#wrap(this.memory);
     const disk: Disk | undefined = this.backing && (await RawDisk.open(this.backing.file));
     this.image = await openImage(this.file, disk === undefined ? {} : { backing: disk });
   }
 
   async reopen(): Promise<void> {
     await this.image.close();
-    this.file = new MemoryFile(this.file.name, this.file.content());
+    this.memory = new MemoryFile(this.memory.name, this.memory.content());
     await this.open();
   }
 
@@ -104,11 +145,9 @@ export class Model {
     const { image, expected, random } = this;
     if (kind === 'write') {
       const data = randomBytes(random, length);
-      expected.set(data, offset);
-      await image.write(offset, scattered(random, data));
+      await this.#change(offset, data, false, () => image.write(offset, scattered(random, data)));
     } else if (kind === 'zero') {
-      expected.fill(0, offset, offset + length);
-      await image.writeZeroes(offset, length);
+      await this.#change(offset, new Uint8Array(length), false, () => image.writeZeroes(offset, length));
     } else if (kind === 'read') {
       const want = expected.slice(offset, offset + length);
       const into = new Uint8Array(length).fill(0xee);
@@ -116,7 +155,7 @@ export class Model {
       this.#compare(into, want, offset, 'read');
     } else {
       const before = expected.slice(offset, offset + length);
-      await image.discard(offset, length);
+      await this.#change(offset, new Uint8Array(length), true, () => image.discard(offset, length));
       // Sector by sector it reads as zeroes or as before.
       const now = await contentOf(image, offset, length);
       for (let at = 0; at < length; at += SECTOR) {
@@ -127,12 +166,29 @@ export class Model {
     }
   }
 
+  async #change(offset: number, values: Uint8Array, maybe: boolean, step: () => Promise<void>): Promise<void> {
+    const id = this.#changes;
+    this.#changes += 1;
+    this.watch({ kind: 'asked', id, offset, values, maybe });
+    this.expected.set(values, offset);
+    await step();
+    this.watch({ kind: 'answered', id });
+  }
+
+  async flush(): Promise<void> {
+    const id = this.#flushes;
+    this.#flushes += 1;
+    this.watch({ kind: 'flush', id });
+    await this.image.flush();
+    this.watch({ kind: 'flushed', id });
+  }
+
   /** Replaces a whole cluster with compressed content. */
   async compress(content: Uint8Array): Promise<void> {
     const { clusterSize = 65_536, size } = this.options;
     const offset = this.random.below(Math.ceil(size / clusterSize)) * clusterSize;
-    this.expected.set(content.subarray(0, Math.min(clusterSize, size - offset)), offset);
-    await this.image.writeCompressed(offset, content);
+    const values = content.subarray(0, Math.min(clusterSize, size - offset));
+    await this.#change(offset, values, false, () => this.image.writeCompressed(offset, content));
   }
 
   /** Several requests at once on ranges of their own. */
@@ -149,10 +205,21 @@ export class Model {
       taken.push(range);
       const kind = this.random.pick(['write', 'write', 'write', 'read', 'zero', 'discard']);
       running.push(this.request(kind, range.offset, range.length));
-      if (this.random.below(6) === 0) running.push(this.image.flush());
+      if (this.random.below(6) === 0) running.push(this.flush());
     }
     const failed = (await Promise.allSettled(running)).find(result => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
+  }
+
+  /** A few steps of everything. */
+  async steps(count: number): Promise<void> {
+    const { random } = this;
+    for (let step = 0; step < count; step += 1) {
+      const kind = random.below(12);
+      if (kind < 2) await this.flush();
+      else if (kind === 2) await this.compress(compressibleBytes(random, this.options.clusterSize ?? 65_536));
+      else await this.batch(1 + random.below(12));
+    }
   }
 
   async verify(): Promise<void> {
