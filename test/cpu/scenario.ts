@@ -53,7 +53,8 @@ export interface TrapExpectation extends ExpectOptions {
 interface Expectation extends ExpectOptions {
   readonly slot: number;
   readonly what: string;
-  readonly value: Value;
+  /** Undefined when the value is whatever QEMU finds. */
+  readonly value: Value | undefined;
   readonly offset: bigint;
 }
 
@@ -203,6 +204,24 @@ export class Scenario {
     return this.text(`li t6, ${slot}\n${register.startsWith('f') ? 'fsd' : 'sd'} ${register}, 0(t6)`);
   }
 
+  /** What a register holds must be the same in QEMU. */
+  compare(what: string, register: string): this {
+    return this.text(`li t6, ${this.#slot(what, undefined, {}, 0n)}\nsd ${register}, 0(t6)`);
+  }
+
+  /** Cause, value and place of the last trap must be the same in QEMU. */
+  compareTrap(what: string): this {
+    for (const [name, word] of [
+      ['cause', CAUSE],
+      ['tval', TVAL],
+      ['epc', EPC],
+    ] as const) {
+      const slot = this.#slot(`${what}: ${name}`, undefined, {}, 0n);
+      this.text(`li t6, ${SAVED}\nld t5, ${word}(t6)\nli t6, ${slot}\nsd t5, 0(t6)`);
+    }
+    return this;
+  }
+
   expectCsr(what: string, csr: string, value: Value, options: ExpectOptions = {}): this {
     const slot = this.#slot(what, value, options, 0n);
     return this.text(`csrr t5, ${csr}\nli t6, ${slot}\nsd t5, 0(t6)`);
@@ -219,7 +238,7 @@ export class Scenario {
   }
 
   /** Address of a new slot of the log. */
-  #slot(what: string, value: Value, options: ExpectOptions, offset: bigint): number {
+  #slot(what: string, value: Value | undefined, options: ExpectOptions, offset: bigint): number {
     const slot = this.#suite.takeSlot();
     this.expectations.push({ ...options, slot, what, value, offset });
     return LOG + slot * 8;
@@ -266,19 +285,21 @@ export class Suite {
         it(name, async () => {
           const image = this.#build();
           const ours = await this.#runOurs(image, index);
-          expect(this.#mistakes(scenario, ours, false)).toEqual([]);
+          expect(this.#mistakes(scenario, ours, 'ours')).toEqual([]);
           this.#theirs ??= this.#runTheirs(image);
-          expect(this.#mistakes(scenario, await this.#theirs, true), 'in QEMU').toEqual([]);
+          const theirs = await this.#theirs;
+          expect(this.#mistakes(scenario, theirs, 'QEMU'), 'in QEMU').toEqual([]);
+          expect(this.#disagreements(scenario, ours, theirs)).toEqual([]);
         });
       }
     });
   }
 
-  #mistakes(scenario: Scenario, ram: Uint8Array, qemu: boolean): string[] {
+  #mistakes(scenario: Scenario, ram: Uint8Array, where: 'ours' | 'QEMU'): string[] {
     const view = new DataView(ram.buffer, ram.byteOffset);
     const mistakes: string[] = [];
     for (const { slot, what, value, offset, mask, qemuDiffers } of scenario.expectations) {
-      if (qemu && qemuDiffers !== undefined) continue;
+      if (value === undefined || (where === 'QEMU' && qemuDiffers !== undefined)) continue;
       const got = view.getBigUint64(LOG - RAM_BASE + slot * 8, true);
       const wanted = BigInt.asUintN(64, this.#resolve(value) + offset);
       const bits = mask ?? 2n ** 64n - 1n;
@@ -288,6 +309,18 @@ export class Suite {
       }
     }
     return mistakes;
+  }
+
+  /** Where what is only compared is not the same. */
+  #disagreements(scenario: Scenario, ours: Uint8Array, theirs: Uint8Array): string[] {
+    const slot = (ram: Uint8Array, index: number) =>
+      new DataView(ram.buffer, ram.byteOffset).getBigUint64(LOG - RAM_BASE + index * 8, true);
+    return scenario.expectations
+      .filter(each => each.value === undefined && slot(ours, each.slot) !== slot(theirs, each.slot))
+      .map(
+        ({ what, slot: at }) =>
+          `${what}: ours 0x${slot(ours, at).toString(16)}, QEMU's 0x${slot(theirs, at).toString(16)}`,
+      );
   }
 
   #resolve(value: Value): bigint {

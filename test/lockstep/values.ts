@@ -51,6 +51,22 @@ export function integerValue(random: Random): bigint {
   }
 }
 
+/** A fraction of some bits: any, or one whose few bits at either end make results fall on and beside halves. */
+function fraction(random: Random, width: number): bigint {
+  const all = (1n << BigInt(width)) - 1n;
+  const part = BigInt(random.below(width));
+  switch (random.below(4)) {
+    case 0:
+      return wide(random) & all;
+    case 1:
+      return 1n << part;
+    case 2:
+      return all ^ ((1n << part) - 1n);
+    default:
+      return (wide(random) & all & ~((1n << part) - 1n)) | BigInt(random.below(2));
+  }
+}
+
 /** A value for a floating-point register: a double, a boxed single, or a single that is not properly boxed. */
 export function floatValue(random: Random): bigint {
   switch (random.below(8)) {
@@ -62,15 +78,15 @@ export function floatValue(random: Random): bigint {
       return BOX | BigInt(random.pick(SINGLES));
     case 4: {
       // Any single, or one of moderate size.
-      const bits = random.word();
-      return BOX | BigInt(random.below(2) ? bits : ((bits & 0x807fffff) | ((100 + random.below(54)) << 23)) >>> 0);
+      if (random.below(2)) return BOX | BigInt(random.word());
+      return BOX | BigInt(((random.below(2) << 31) | ((100 + random.below(54)) << 23)) >>> 0) | fraction(random, 23);
     }
     case 5:
       return (BigInt(random.word()) << 32n) | BigInt(random.pick(SINGLES));
     case 6: {
-      // A finite double of moderate size, so that sums and products are neither huge nor tiny.
+      // A double of moderate size, so that sums and products are neither huge nor tiny.
       const exponent = BigInt(1023 - 60 + random.below(120));
-      return (BigInt(random.below(2)) << 63n) | (exponent << 52n) | (wide(random) & 0xfffffffffffffn);
+      return (BigInt(random.below(2)) << 63n) | (exponent << 52n) | fraction(random, 52);
     }
     default:
       return wide(random);
