@@ -97,6 +97,7 @@ export class ConsoleServer {
     if (this.#waitingBytes + bytes.length > INPUT_WINDOW) {
       throw new AfterimageError('internal', 'More console input than the window allows', { count: bytes.length });
     }
+    if (bytes.length === 0) return;
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
     this.pump();

@@ -36,10 +36,18 @@ export class EngineClient {
       lastWords = (lastWords + text).slice(-LAST_WORDS);
     });
     this.#process.on('message', message => options.onEvent(message as EngineEvent));
-    // Sending fails when the process ends at that moment, which `close` reports.
-    this.#process.on('error', () => {});
+    let exited = false;
+    const exit = (code: number | null, signal: string | null) => {
+      if (!exited) options.onExit({ code, signal, lastWords });
+      exited = true;
+    };
     // `close` comes after the last message and the last output, `exit` may come before them.
-    this.#process.on('close', (code, signal) => options.onExit({ code, signal, lastWords }));
+    this.#process.on('close', exit);
+    this.#process.on('error', error => {
+      // A process that could not be started has no end to wait for. Sending to one that ends fails too: `close` follows.
+      lastWords = error.message;
+      if (this.#process.pid === undefined) exit(null, null);
+    });
   }
 
   get pid(): number | undefined {

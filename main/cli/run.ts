@@ -1,5 +1,4 @@
 // `afterimage run`.
-import { ensureGuest } from '../../assets/guest/guest.ts';
 import type {
   BootSettings,
   ConsoleSize,
@@ -101,6 +100,8 @@ async function bootSettings(
   const { kernel, initrd, append, firmware, elf } = options;
   if (elf !== undefined) return { elf };
   if (kernel !== undefined || firmware !== undefined) return defined({ kernel, initrd, append, firmware });
+  // Loaded only now: most scripts bring their own files.
+  const { ensureGuest } = await import('../../assets/guest/guest.ts');
   const progress = new GuestProgressLine(process.stderr);
   try {
     const guest = await ensureGuest({ signal: signals.abort, onProgress: step => progress.show(step) });

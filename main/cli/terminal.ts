@@ -2,6 +2,8 @@ import { spawnSync } from 'node:child_process';
 import type { ReadStream } from 'node:tty';
 import { ScreenModes } from './screen-modes.ts';
 
+const LINE_FEED = 0x0a;
+
 export interface TerminalStreams {
   readonly stdin: NodeJS.ReadStream;
   readonly stderr: NodeJS.WriteStream;
@@ -14,6 +16,8 @@ export class Terminal {
   readonly #streams: TerminalStreams;
   readonly #modes = new ScreenModes();
   #raw = false;
+  /** The guest's last line has no end yet, and the next prompt is to stand in a line of its own. */
+  #inLine = false;
   readonly #restoreAtExit = () => this.restore();
   /** After a stop the shell may have changed the terminal's mode. */
   readonly #continue = () => {
@@ -36,15 +40,17 @@ export class Terminal {
 
   /** Console output on its way to the terminal. */
   observe(output: Uint8Array): void {
-    if (this.#streams.output.isTTY) this.#modes.feed(output);
+    if (!this.#streams.output.isTTY || output.length === 0) return;
+    this.#modes.feed(output);
+    this.#inLine = output.at(-1) !== LINE_FEED;
   }
 
   /** As it was before; may be called any number of times. */
   restore(): void {
     if (this.#streams.output.isTTY) {
-      const undo = this.#modes.undo();
+      const undo = this.#modes.undo() + (this.#inLine ? '\r\n' : '');
       if (undo !== '') this.#streams.output.write(undo);
-      this.#modes.feed(Buffer.from(undo));
+      this.observe(Buffer.from(undo));
     }
     if (!this.#raw) return;
     this.#raw = false;
@@ -56,6 +62,7 @@ export class Terminal {
   say(text: string): void {
     // A raw terminal does not return the carriage by itself, and the guest's cursor may stand anywhere in its line.
     this.#streams.stderr.write(this.#raw ? `\r\n${text}\r\n` : `${text}\n`);
+    this.#inLine = false;
   }
 
   /**

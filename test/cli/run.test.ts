@@ -1,6 +1,5 @@
-import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../host/temporary-folder.ts';
@@ -105,10 +104,13 @@ describe('afterimage run', () => {
   });
 
   it('says which process was killed under it', async () => {
-    const command = Command.small(small('talk'));
+    const disk = path.join(temporaryFolder(), 'disk.img');
+    writeFileSync(disk, new Uint8Array(1 << 20));
+    const command = Command.small(small('talk', '--disk', disk));
     await command.shows('# ');
-    const children = spawnSync('ps', ['-o', 'pid=', '--ppid', String(command.process.pid)], { encoding: 'utf8' });
-    process.kill(Number(children.stdout.trim()), 'SIGKILL');
+    // The lock names the process that holds it: write-PID-...
+    const [holder = ''] = readdirSync(`${disk}.lock`);
+    process.kill(Number(holder.split('-')[1]), 'SIGKILL');
     expect(await command.end()).toMatchObject({
       status: 125,
       stderr:

@@ -51,6 +51,15 @@ describe('a terminal', () => {
     expect(terminal.screen).not.toContain('    at ');
   });
 
+  it('is as before when the command line itself fails', async () => {
+    const terminal = new PseudoTerminal(small('talk'));
+    await terminal.shows('# ');
+    terminal.signal('SIGUSR2');
+    expect(await terminal.end()).toMatchObject({ status: 125, restored: true });
+    expect(terminal.screen).toContain('afterimage: a mistake in the command line');
+    expect(terminal.screen).not.toContain('    at ');
+  });
+
   it('is as before when the time is over', async () => {
     const terminal = new PseudoTerminal(small('sleep', '--timeout', '0.5'));
     expect(await terminal.end()).toMatchObject({ status: 124, restored: true });
