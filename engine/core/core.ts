@@ -10,7 +10,7 @@ export interface CoreHost {
   ticks(): number;
   /** An ECALL from S-mode while the built-in SBI is on; arguments and results are in the registers. */
   sbiCall(): SbiAnswer;
-  /** A store meets a page held by a checkpoint (C4). */
+  /** A store meets a page held by a checkpoint (C4) or a frame that others need: gives the page one of its own. */
   cowFault(page: number): void;
 }
 
@@ -51,16 +51,24 @@ const LAYOUT = [
   'FILL_COUNT',
   'CODE_DROPS',
   'MAP_LOOKUPS',
-  'MAP',
+  'MAP_DIRECTORY',
+  'MAP_CHUNK',
+  'MAP_RANGES',
+  'MAP_RANGES_LIMIT',
+  'SAVE_STATE',
+  'DMA_PINS',
   'PAGE_EPOCH',
   'RAM_PAGES',
   'EPOCH',
   'HOLDING',
-  'MAP_FIRST',
+  'HOLD_SINCE',
+  'HOLD_ABANDONED',
+  'URGENT_PAGE',
   'MAP_COUNT',
   'FRAMES',
   'RESERVATION',
   'FRAME_STATE',
+  'FRAME_SHARED',
 ] as const;
 
 export type Layout = Readonly<Record<(typeof LAYOUT)[number], number>>;
@@ -75,6 +83,8 @@ interface CoreExports {
   beginEpoch(hold: number): void;
   dropAll(): void;
   dropStale(): void;
+  dropFrame(frame: number): void;
+  forgetFrame(frame: number): void;
   csrsChanged(): void;
   readCsr(csr: number): bigint;
   writeCsr(csr: number, value: bigint): void;
@@ -255,6 +265,16 @@ export class Core {
     this.#exports.dropAll();
   }
 
+  /** Drops what was decoded from a frame, before the frame gets another page's content. */
+  dropFrame(frame: number): void {
+    this.#exports.dropFrame(frame);
+  }
+
+  /** Removes every TLB entry that leads to a frame, for its page has moved. */
+  forgetFrame(frame: number): void {
+    this.#exports.forgetFrame(frame);
+  }
+
   /**
    * Starts a new epoch: every page counts as clean, and the first store to each takes the slow path, which asks
    * `cowFault` when `hold` is set. Costs the same for any size of RAM (C2). Returns the new epoch.
@@ -262,6 +282,11 @@ export class Core {
   beginEpoch(hold: boolean): number {
     this.#exports.beginEpoch(hold ? 1 : 0);
     return this.view.getUint32(this.layout.EPOCH, true);
+  }
+
+  /** No page is held any more; stores settle their pages for the epoch without asking. */
+  endHold(): void {
+    this.view.setUint32(this.layout.HOLDING, 0, true);
   }
 
   /** Epoch in which a page was last written, 0 when it never was. */

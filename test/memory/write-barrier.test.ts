@@ -12,6 +12,8 @@ import { PageTables, PTE, SV39 } from '../framework/page-tables.ts';
 const PAGE = 4096;
 const RAM = 2 << 20;
 const PAGES = RAM / PAGE;
+/** Frame of the P→M map, the last of the reserve. */
+const MAP_FRAME = 2 * PAGES - 1;
 const TABLES_AT = RAM_BASE + 0x100000;
 const DATA_AT = RAM_BASE + 0x40000;
 /** Virtual address of the data pages while translation is on; each page has its own entry, A and D clear. */
@@ -97,10 +99,10 @@ function build(module: WebAssembly.Module, translated: boolean): Held {
     cowFault: page => {
       const { core } = machine;
       const copy = PAGES + faults.length;
-      const { FRAMES, MAP } = core.layout;
+      const { FRAMES } = core.layout;
       const from = FRAMES + core.frameOf(page) * PAGE;
       core.bytes.copyWithin(FRAMES + copy * PAGE, from, from + PAGE);
-      core.view.setUint32(MAP + page * 4, copy, true);
+      core.view.setUint32(FRAMES + MAP_FRAME * PAGE + page * 4, copy, true);
       faults.push(page);
     },
   });
@@ -148,10 +150,13 @@ function build(module: WebAssembly.Module, translated: boolean): Held {
     ramSize: RAM,
   });
   const hold = (): void => {
-    const { MAP, MAP_FIRST, MAP_COUNT } = core.layout;
-    for (let page = 0; page < PAGES; page += 1) core.view.setUint32(MAP + page * 4, page, true);
-    core.view.setUint32(MAP_FIRST, 0, true);
-    core.view.setUint32(MAP_COUNT, PAGES, true);
+    const { FRAMES, MAP_COUNT, MAP_DIRECTORY, MAP_RANGES } = core.layout;
+    const map = FRAMES + MAP_FRAME * PAGE;
+    for (let page = 0; page < PAGES; page += 1) core.view.setUint32(map + page * 4, page, true);
+    core.view.setUint32(MAP_DIRECTORY, map, true);
+    core.view.setUint32(MAP_RANGES, 0, true);
+    core.view.setUint32(MAP_RANGES + 4, PAGES, true);
+    core.view.setUint32(MAP_COUNT, 1, true);
     core.beginEpoch(true);
   };
   return { machine, memory, faults, hold };

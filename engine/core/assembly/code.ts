@@ -3,7 +3,7 @@
 // write, eviction, a frame that changes its content from outside), and fetch-TLB entries are the only way in.
 import {
   CODE_DROPS, CODE_INDEX, CODE_META, CODE_POOL, CODE_SLOTS, CODE_SLOT_SIZE, FRAME_CODE, FRAME_STATE, FRAME_TAIL,
-  PAGE_RECORDS, STALE_LIST, TLB_FETCH, TLB_STORE,
+  PAGE_RECORDS, STALE_LIST, TLB, TLB_CONTEXT_SIZE, TLB_FETCH, TLB_STORE, TLB_TABLE_SIZE,
 } from './layout';
 import { OP_CROSSING, OP_PAGE_END } from '../build/generated/opcodes';
 import { decodeInto, expandCompressed } from '../build/generated/decode';
@@ -56,6 +56,42 @@ export function dropAll(): void {
   flushTable(TLB_FETCH);
 }
 
+/** Drops a frame's decoded code, because the frame is given to another page. */
+export function dropFrame(frame: u32): void {
+  const index = <u32>load<u16>(CODE_INDEX + (frame << 1));
+  if (index == 0) return;
+  if (load<u32>(CODE_META + ((index - 1) << 4), 4)) dropStale();
+  drop(index - 1);
+  flushTable(TLB_FETCH);
+}
+
+/**
+ * Removes every TLB entry that leads to a frame, because its page moves to another one. Several virtual pages may lead
+ * there, so all entries are looked at: that costs about a microsecond, filling the TLBs anew would cost ten times that.
+ */
+export function forgetFrame(frame: u32): void {
+  const base = frameAddress(frame);
+  const index = <u32>load<u16>(CODE_INDEX + (frame << 1));
+  const records = index == 0 ? 0 : slotRecords(index - 1);
+  const state = load<u8>(FRAME_STATE + frame);
+  if (state & FRAME_TAIL) {
+    // The second half of an instruction moves: pages are compared with it as they are entered anew.
+    store<u8>(FRAME_STATE + frame, state & ~(<u8>FRAME_TAIL));
+    flushTable(TLB_FETCH);
+  }
+  for (let context: u32 = 0; context < 4; context++) {
+    const tables = TLB + context * TLB_CONTEXT_SIZE;
+    // Load and store entries lie side by side. An entry's value is the machine address less the virtual one, its tag.
+    for (let at = tables, end = tables + TLB_FETCH; at < end; at += 16) {
+      if (load<u32>(at) + load<u32>(at, 8) == base) store<u64>(at, u64.MAX_VALUE);
+    }
+    if (records == 0) continue;
+    for (let at = tables + TLB_FETCH, end = at + TLB_TABLE_SIZE; at < end; at += 16) {
+      if (load<u32>(at, 8) == records) store<u64>(at, u64.MAX_VALUE);
+    }
+  }
+}
+
 /** The records of a frame, a fresh slot if it has none. */
 function recordsOf(frame: u32): u32 {
   const index = <u32>load<u16>(CODE_INDEX + (frame << 1));
@@ -98,7 +134,8 @@ export function fetchPage(va: u64, context: u32): u32 {
   const records = recordsOf(frame);
   fill(va, context, TLB_FETCH, records);
   checkCrossing(records, va, context);
-  return records;
+  // Looking at the next page may have set an A bit in this very page, and so have moved it.
+  return frameOf(pageOf(address)) == frame ? records : fetchPage(va, context);
 }
 
 /**

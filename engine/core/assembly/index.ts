@@ -4,6 +4,6 @@ export * from './layout';
 export { begin, run, settle, RAN_BUDGET, RAN_STOP, RAN_WAITING } from './run';
 export { frameForStore, frameOf } from './memory';
 export { beginEpoch, flushAll, peekFetch } from './mmu';
-export { dropAll, dropStale } from './code';
+export { dropAll, dropFrame, dropStale, forgetFrame } from './code';
 export { csrsChanged, readCsr, writeCsr } from './csr';
 export { pendingInterrupts } from './trap';

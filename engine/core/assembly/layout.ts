@@ -77,21 +77,36 @@ export const CODE_SLOT_SIZE: u32 = 0x4040; // 2048 records of 8 bytes, two end m
 export const PAGE_RECORDS: u32 = 0x4000; // bytes of records of one page
 
 /** Per page and per frame tables, enough for a full 4 GiB of frames. */
-export const MAP: u32 = 0x0100000; // P->M: u32 frame by guest-physical page number, where virtualized
+export const SAVE_STATE: u32 = 0x0100000; // u32 by page: how far the saver is with it (engine/memory/save-states.ts)
 export const PAGE_EPOCH: u32 = 0x0500000; // u32 by page: epoch of its last write; 0 = never written
 export const FRAME_STATE: u32 = 0x0900000; // u8 by frame, see below
 export const CODE_INDEX: u32 = 0x0a00000; // u16 by frame: code slot + 1
 export const CODE_POOL: u32 = 0x0c00000; // CODE_SLOTS * CODE_SLOT_SIZE
+export const DMA_PINS: u32 = 0x2d00000; // u16 by frame: requests of devices that are going to fill it
 
+/** Bits of FRAME_STATE; the others belong to the memory manager. */
 export const FRAME_CODE: u32 = 1; // has decoded code that is not marked stale
 export const FRAME_TAIL: u32 = 2; // begins with the second half of an instruction that is decoded with the page before
+export const FRAME_SHARED: u32 = 4; // somebody else needs it as it is: no page may write it
+
+/**
+ * The P->M map, in two levels. A directory entry covers MAP_CHUNK pages: 0 when all of them are in their own frames, or
+ * the machine address of a frame with one u32 frame number per page. Those frames come from the reserve and go back (V7).
+ */
+export const MAP_DIRECTORY: u32 = 0x50000; // 1024 x u32
+export const MAP_CHUNK: u32 = 1024;
+/** The virtualized ranges of pages, in order: pairs of u32 first page and number of pages. */
+export const MAP_RANGES: u32 = 0x51000;
+export const MAP_RANGES_LIMIT: u32 = 64;
 
 /** Memory manager words. */
 export const RAM_PAGES: u32 = 0x2040; // u32 guest-physical pages
 export const EPOCH: u32 = 0x2044; // u32 a page may be written without more ado only in the epoch in which it was settled
 export const HOLDING: u32 = 0x2048; // u32 1 while a checkpoint holds pages of an earlier epoch
-export const MAP_FIRST: u32 = 0x204c; // u32 first virtualized page
-export const MAP_COUNT: u32 = 0x2050; // u32 how many; 0: no P->M map exists or is consulted (V1)
+export const HOLD_SINCE: u32 = 0x204c; // u32 the open checkpoint needs no page that was last written in this epoch or before
+export const MAP_COUNT: u32 = 0x2050; // u32 how many ranges are virtualized; 0: no P->M map exists or is consulted (V1)
+export const URGENT_PAGE: u32 = 0x2054; // u32 page that the hart waits for the saver to save, + 1
+export const HOLD_ABANDONED: u32 = 0x2058; // u32 1: the checkpoint has failed, nothing needs to be kept for it
 
 /** Machine memory proper starts here. */
 export const FRAMES: u32 = 0x4000000;

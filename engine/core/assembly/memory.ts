@@ -1,12 +1,12 @@
 // Frames of machine memory and the one write barrier (DESIGN 4): everything that writes guest memory (stores, AMOs,
 // the page walker, device DMA, loaders) gets its frame from `frameForStore`, or from a store-TLB entry filled by it.
 import {
-  CODE_INDEX, CODE_META, EPOCH, FRAMES, FRAME_CODE, FRAME_STATE, FRAME_TAIL, HOLDING, MAP, MAP_COUNT, MAP_FIRST, MAP_LOOKUPS,
-  MMIO_FAULT, MMIO_HIGH, PAGE_EPOCH, RAM_BASE, RAM_PAGES, STALE_LIST,
+  CODE_INDEX, CODE_META, EPOCH, FRAMES, FRAME_CODE, FRAME_SHARED, FRAME_STATE, FRAME_TAIL, HOLDING, MAP_CHUNK, MAP_COUNT,
+  MAP_DIRECTORY, MAP_LOOKUPS, MAP_RANGES, MMIO_FAULT, MMIO_HIGH, PAGE_EPOCH, RAM_BASE, RAM_PAGES, STALE_LIST,
 } from './layout';
 import { cowFault, mmioLoad, mmioStore } from './host';
 import { leave } from './hart';
-import { flushAll } from './mmu';
+import { forgetFrame } from './code';
 
 /** Code slots whose frame was written since they were decoded; they are dropped at the next FENCE.I. */
 export let staleCount: u32 = 0;
@@ -22,10 +22,16 @@ export function forgetStale(): void {
 /** The frame behind a guest-physical page number. Only slow paths ask, so a TLB hit costs the same either way (V4, V12). */
 @inline
 export function frameOf(page: u32): u32 {
-  const index = page - load<u32>(MAP_FIRST);
-  if (index < load<u32>(MAP_COUNT)) {
+  return load<u32>(MAP_COUNT) == 0 ? page : mappedFrame(page);
+}
+
+function mappedFrame(page: u32): u32 {
+  const end = MAP_RANGES + (load<u32>(MAP_COUNT) << 3);
+  for (let range: u32 = MAP_RANGES; range < end; range += 8) {
+    if (page - load<u32>(range) >= load<u32>(range, 4)) continue;
     store<u64>(MAP_LOOKUPS, load<u64>(MAP_LOOKUPS) + 1);
-    return load<u32>(MAP + (page << 2));
+    const chunk = load<u32>(MAP_DIRECTORY + (page / MAP_CHUNK << 2));
+    return chunk == 0 ? page : load<u32>(chunk + (page % MAP_CHUNK << 2));
   }
   return page;
 }
@@ -40,19 +46,30 @@ export function frameAddress(frame: u32): u32 {
 export function frameForStore(page: u32): u32 {
   const epoch = load<u32>(EPOCH);
   if (load<u32>(PAGE_EPOCH + (page << 2)) != epoch) {
-    if (load<u32>(HOLDING)) resolveHeld(page);
+    if (load<u32>(HOLDING)) giveOwnFrame(page);
     store<u32>(PAGE_EPOCH + (page << 2), epoch);
   }
-  const frame = frameOf(page);
-  if (load<u8>(FRAME_STATE + frame) & (FRAME_CODE | FRAME_TAIL)) markStale(frame);
+  let frame = frameOf(page);
+  if (load<u8>(FRAME_STATE + frame) & (FRAME_CODE | FRAME_TAIL | FRAME_SHARED)) {
+    if (load<u8>(FRAME_STATE + frame) & FRAME_SHARED) {
+      giveOwnFrame(page);
+      frame = frameOf(page);
+    }
+    if (load<u8>(FRAME_STATE + frame) & (FRAME_CODE | FRAME_TAIL)) markStale(frame);
+  }
   return frame;
 }
 
-/** Has the page given a frame that may be written. What is cached of the old one (loads, code) must not be used on. */
-function resolveHeld(page: u32): void {
+/**
+ * Has the page given a frame that may be written. What is cached of the old one must not be used on; the loop is left
+ * because it may execute records of the old frame, which may become another page's within this run.
+ */
+function giveOwnFrame(page: u32): void {
   const before = frameOf(page);
   cowFault(page);
-  if (frameOf(page) != before) flushAll();
+  if (frameOf(page) == before) return;
+  forgetFrame(before);
+  leave();
 }
 
 /**
