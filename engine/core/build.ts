@@ -1,6 +1,6 @@
 // Compiles the core: instruction table -> AssemblyScript -> WASM. Runs at installation and when sources change.
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash, randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { generateDecoder, generateOpcodes } from './generate/decoder.ts';
 import { generateInterpreter } from './generate/interpreter.ts';
@@ -29,6 +29,13 @@ function stamp(): string {
   return hash.digest('hex');
 }
 
+/** Writes a file so that others, who may be building the same at the same time, see all of it or what was there before. */
+function replace(file: string, content: string): void {
+  const fresh = `${file}.${randomUUID()}`;
+  writeFileSync(fresh, content);
+  renameSync(fresh, file);
+}
+
 /** Builds the core unless what is there was made from the same sources. Returns the path of the WASM file. */
 export async function buildCore(force = false): Promise<string> {
   const wanted = stamp();
@@ -36,16 +43,17 @@ export async function buildCore(force = false): Promise<string> {
     return wasmFile;
   const generated = path.join(output, 'generated');
   mkdirSync(generated, { recursive: true });
-  writeFileSync(path.join(generated, 'opcodes.ts'), generateOpcodes());
-  writeFileSync(path.join(generated, 'decode.ts'), generateDecoder());
-  writeFileSync(path.join(generated, 'interpreter.ts'), generateInterpreter());
+  replace(path.join(generated, 'opcodes.ts'), generateOpcodes());
+  replace(path.join(generated, 'decode.ts'), generateDecoder());
+  replace(path.join(generated, 'interpreter.ts'), generateInterpreter());
+  const fresh = `core.${randomUUID()}.wasm`;
   const asc = (await import('assemblyscript/asc')).default;
   const arguments_ = [
     'assembly/index.ts',
     '--baseDir',
     here,
     '--outFile',
-    'build/core.wasm',
+    `build/${fresh}`,
     '--runtime',
     'stub',
     '-O3',
@@ -66,7 +74,8 @@ export async function buildCore(force = false): Promise<string> {
   ];
   const { error, stderr } = await asc.main(arguments_);
   if (error) throw new Error(`The core does not compile:\n${stderr.toString()}`, { cause: error });
-  writeFileSync(stampFile, wanted);
+  renameSync(path.join(output, fresh), wasmFile);
+  replace(stampFile, wanted);
   return wasmFile;
 }
 
