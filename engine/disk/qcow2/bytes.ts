@@ -20,13 +20,23 @@ export function roundUp(value: number, unit: number): number {
   return Math.ceil(value / unit) * unit;
 }
 
-/** Waits for all, so that no buffer is in use afterwards, then throws the first failure. */
-export async function allOf(steps: readonly Promise<unknown>[]): Promise<void> {
-  if (steps.length === 1) {
-    await steps[0];
-    return;
+/** Steps that run at the same time, with buffers that belong to the caller again when all have ended. */
+export class Steps {
+  readonly #steps: Promise<unknown>[] = [];
+
+  add(step: Promise<unknown>): void {
+    // Its failure is told by `finish`, which may come much later.
+    step.catch(() => undefined);
+    this.#steps.push(step);
   }
-  for (const result of await Promise.allSettled(steps)) {
-    if (result.status === 'rejected') throw result.reason;
+
+  /** Runs what starts the steps, waits for all of them, and throws the first failure. */
+  async finish(start: () => Promise<void>): Promise<void> {
+    try {
+      await start();
+    } finally {
+      await Promise.allSettled(this.#steps);
+    }
+    for (const step of this.#steps) await step;
   }
 }

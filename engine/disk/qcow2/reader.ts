@@ -1,7 +1,7 @@
 import { scatter, sliceBuffers, totalLength } from '../buffers.ts';
 import type { Disk } from '../disk.ts';
 import { readBacking } from './backing.ts';
-import { allOf } from './bytes.ts';
+import { Steps } from './bytes.ts';
 import type { Decompressor } from './compressed.ts';
 import type { ClusterEntry, EntryShape } from './entries.ts';
 import { MOST_RUNS } from './limits.ts';
@@ -51,17 +51,13 @@ export class Reader {
 
   async read(offset: number, into: readonly Uint8Array[]): Promise<void> {
     const length = totalLength(into);
-    const steps: Promise<unknown>[] = [];
-    try {
-      await this.#walk(offset, length, run => {
-        steps.push(this.#readRun(run, sliceBuffers(into, run.offset - offset, run.length)));
+    const steps = new Steps();
+    await steps.finish(() =>
+      this.#walk(offset, length, run => {
+        steps.add(this.#readRun(run, sliceBuffers(into, run.offset - offset, run.length)));
         return true;
-      });
-    } finally {
-      // Also after a failure: the buffers belong to the caller again when this returns.
-      await Promise.allSettled(steps);
-    }
-    await allOf(steps);
+      }),
+    );
   }
 
   /** The runs of a range from its start, in order; at most `MOST_RUNS`, so the last may end before the range. */

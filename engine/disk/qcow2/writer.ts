@@ -1,6 +1,6 @@
 import { sliceBuffers, totalLength } from '../buffers.ts';
 import type { RangeLock } from '../range-lock.ts';
-import { allOf } from './bytes.ts';
+import { Steps } from './bytes.ts';
 import type { Committer } from './commit.ts';
 import { type ClusterEntry, type EntryShape, unitBits } from './entries.ts';
 import type { Layout } from './layout.ts';
@@ -54,13 +54,13 @@ export class Writer {
 
   async write(offset: number, from: readonly Uint8Array[]): Promise<void> {
     const end = offset + totalLength(from);
-    const steps: Promise<unknown>[] = [];
-    try {
+    const steps = new Steps();
+    await steps.finish(async () => {
       for (let at = offset; at < end; ) {
         await this.#entry(this.#clusterOf(at));
         const run = this.#inPlace(at, end);
         if (run.length > 0) {
-          steps.push(this.#writeData(run.host, sliceBuffers(from, at - offset, run.length)));
+          steps.add(this.#writeData(run.host, sliceBuffers(from, at - offset, run.length)));
           at += run.length;
           continue;
         }
@@ -71,11 +71,7 @@ export class Writer {
           while (at < stop) at = await this.#step(at, stop, from, offset);
         });
       }
-    } finally {
-      // Also after a failure: the buffers belong to the caller again when this returns.
-      await Promise.allSettled(steps);
-    }
-    await allOf(steps);
+    });
   }
 
   /** Runs a step that changes the mapping of clusters `first..last`, which share a slice. Not to be nested. */

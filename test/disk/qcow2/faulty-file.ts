@@ -27,8 +27,6 @@ export class FaultyFile implements HostFile {
   readonly #record: boolean;
   #flushes = 0;
   #writes = 0;
-  /** Operations under way, so that a test can see none is left behind. */
-  running = 0;
 
   constructor(random: Random, memory: MemoryFile, record = false) {
     this.name = memory.name;
@@ -43,16 +41,11 @@ export class FaultyFile implements HostFile {
     length: number,
     step: () => Promise<Result>,
   ): Promise<Result> {
-    this.running += 1;
-    try {
-      await this.#dawdle();
-      this.fault(operation, at, length);
-      const result = await step();
-      await this.#dawdle();
-      return result;
-    } finally {
-      this.running -= 1;
-    }
+    await this.#dawdle();
+    this.fault(operation, at, length);
+    const result = await step();
+    await this.#dawdle();
+    return result;
   }
 
   /** Lets others overtake, now and then a whole turn of the event loop long. */

@@ -8,9 +8,9 @@ import { repairImage } from '../../../engine/disk/qcow2/repair.ts';
 import { RawDisk } from '../../../engine/disk/raw.ts';
 import { temporaryFolder } from '../../host/temporary-folder.ts';
 import { FaultyFile } from './faulty-file.ts';
-import { contentOf, firstDifference, openImage, Random, saveFile } from './images.ts';
+import { contentOf, firstDifference, loadFile, openImage, Random, saveFile } from './images.ts';
 import { checkContent, fileAfterCut } from './power-cut.ts';
-import { qemuCheck } from './qemu.ts';
+import { qemuCheck, qemuImg } from './qemu.ts';
 import { Model } from './sequence.ts';
 
 const RUNS = Number(process.env.AFTERIMAGE_DISK_CUT_RUNS ?? 60);
@@ -34,6 +34,7 @@ async function cutRun(seed: number): Promise<void> {
   const model = await Model.create(random, wrap, MOST_BYTES);
   // Something to overwrite, share and free, all of it durable.
   await model.steps(random.below(6));
+  if (model.options.refcountBits !== 1 && random.below(6) === 0) await takeSnapshot(model);
   await model.reopen();
   const start = model.memory.content();
   const initial = model.expected.slice();
@@ -63,6 +64,18 @@ async function cutRun(seed: number): Promise<void> {
     expect(repaired.after, context).toMatchObject({ corruptions: 0, leaks: 0 });
     expect(firstDifference(await contentOf(await openImage(after, options)), content), context).toBe(-1);
   }
+}
+
+/** An internal snapshot makes every table and cluster shared: the next writes move them all. */
+async function takeSnapshot(model: Model): Promise<void> {
+  await model.image.close();
+  const folder = temporaryFolder();
+  const name = path.join(folder, 'shared.qcow2');
+  await saveFile(model.memory, name);
+  if (model.backing !== undefined) await saveFile(model.backing.file, path.join(folder, model.backing.file.name));
+  await qemuImg('snapshot', '-c', 'shared', name);
+  model.memory = await loadFile(name);
+  await model.open();
 }
 
 async function judged(file: MemoryFile, model: Model, context: string): Promise<void> {
