@@ -16,6 +16,7 @@ export const MOST_SPACES = 33;
 export const MOST_FEATURE_NAMES = 16;
 export const MOST_SECTIONS = 64;
 export const MOST_SECTION_BYTES = 64 * 2 ** 20;
+export const MOST_INDEX_BYTES = 256 * 2 ** 20;
 export const MOST_MEMORY_BYTES = 64 * 2 ** 30;
 export const MOST_DISK_BYTES = 8 * 2 ** 40;
 
