@@ -67,6 +67,8 @@ const LAYOUT = [
   'MAP_COUNT',
   'FRAMES',
   'RESERVATION',
+  'FFLAGS',
+  'FRM',
   'FRAME_STATE',
   'FRAME_SHARED',
 ] as const;
@@ -83,6 +85,7 @@ interface CoreExports {
   beginEpoch(hold: number): void;
   dropAll(): void;
   dropStale(): void;
+  copyFrame(from: number, to: number): void;
   dropFrame(frame: number): void;
   forgetFrame(frame: number): void;
   csrsChanged(): void;
@@ -233,6 +236,15 @@ export class Core {
     return BigInt.asUintN(64, this.#exports.readCsr(csr));
   }
 
+  /** Reads a CSR as machine mode would, whatever the hart's mode. */
+  readMachineCsr(csr: number): bigint {
+    const mode = this.mode;
+    this.mode = MACHINE_MODE;
+    const value = this.readCsr(csr);
+    this.mode = mode;
+    return value;
+  }
+
   /** Writes a CSR as machine mode would, whatever the hart's mode. */
   writeMachineCsr(csr: number, value: bigint): void {
     const mode = this.mode;
@@ -265,6 +277,10 @@ export class Core {
     this.#exports.dropAll();
   }
 
+  copyFrame(from: number, to: number): void {
+    this.#exports.copyFrame(from, to);
+  }
+
   /** Drops what was decoded from a frame, before the frame gets another page's content. */
   dropFrame(frame: number): void {
     this.#exports.dropFrame(frame);
@@ -292,6 +308,10 @@ export class Core {
   /** Epoch in which a page was last written, 0 when it never was. */
   pageEpoch(page: number): number {
     return this.view.getUint32(this.layout.PAGE_EPOCH + page * 4, true);
+  }
+
+  setPageEpoch(page: number, epoch: number): void {
+    this.view.setUint32(this.layout.PAGE_EPOCH + page * 4, epoch, true);
   }
 
   /** Whether WFI would end now: an interrupt that is enabled in mie is pending, whatever mstatus says. */

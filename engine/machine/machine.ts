@@ -3,17 +3,19 @@ import { AfterimageError } from '../base/errors.ts';
 import { Core, type SbiAnswer } from '../core/core.ts';
 import type { Outcome } from '../devices/syscon/device.ts';
 import { type BootPlan, bootPlan } from '../firmware/boot/plan.ts';
-import { Sbi } from '../firmware/sbi/sbi.ts';
+import { Sbi, sbiSection } from '../firmware/sbi/sbi.ts';
 import type { ResetRequest } from '../firmware/sbi/services.ts';
 import { formatSignature, type SignatureGranularity, signatureRange } from '../firmware/signature.ts';
 import { MachineMemory } from '../memory/machine-memory.ts';
-import { buildDevices, type Devices } from './devices.ts';
+import { StateTreeReader, StateTreeWriter } from '../state/tree.ts';
+import { buildDevices, type Devices, saveDevices } from './devices.ts';
 import { GuestClock } from './guest-clock.ts';
 import { GuestErrorCounts } from './guest-errors.ts';
+import { hartSection, restoreHart, saveHart } from './hart-state.ts';
 import { HtifPort } from './htif-port.ts';
 import type { MachineParts, RunState, StopReason } from './parts.ts';
 import { describePlatform, RAM_AT, TICKS_PER_MILLISECOND } from './platform.ts';
-import { loadSegments, startHart } from './power-on.ts';
+import { loadSegments, resetHart, startHart } from './power-on.ts';
 import { sbiServices } from './sbi-services.ts';
 import { CommitLog } from './trace.ts';
 
@@ -44,9 +46,17 @@ export class Machine {
   #htif: HtifPort | undefined;
   readonly #log: CommitLog | undefined;
   #stopped: { reason: StopReason; code: number } | undefined;
+  /** How a traced program ended, seen within a slice. */
+  #exit: number | undefined;
 
-  /** @throws AfterimageError when the software cannot be loaded: one line for a person, with the file's name. */
-  constructor(parts: MachineParts) {
+  /**
+   * A machine after power-on, or, given `state` of a machine of the same parts, that machine: its memory must be in
+   * place, and its disk requests in flight lie dormant (VirtioBlock.settle, reissue).
+   *
+   * @throws AfterimageError when the software cannot be loaded or the state is not one of this machine: one line for a
+   *   person, with the file's name
+   */
+  constructor(parts: MachineParts, state?: Uint8Array) {
     this.#parts = parts;
     this.#clock = new GuestClock(parts.monotonic);
     this.core = new Core(parts.coreModule, parts.memory, {
@@ -68,17 +78,32 @@ export class Machine {
       ramAt: guestPhys(RAM_AT),
       ramSize: parts.ram,
     });
-    this.devices = buildDevices(parts, {
+    const saved = state && new StateTreeReader(state);
+    const around = {
       memory: this.memory,
-      hart: { set: (bit, level) => core.setPin(bit, level) },
+      hart: { set: (bit: number, level: boolean) => core.setPin(bit, level) },
       time: this.#clock,
       errors: this.errors,
-      finish: outcome => this.#finish(outcome),
-    });
+      finish: (outcome: Outcome) => this.#finish(outcome),
+    };
+    this.devices = buildDevices(parts, around, saved);
     this.#log = parts.trace && new CommitLog(core, parts.trace);
     this.#plan = this.#makePlan();
-    this.#sbi = this.#makeSbi();
-    this.#powerOn();
+    this.#sbi = this.#makeSbi(saved);
+    if (saved === undefined) this.#powerOn();
+    else this.#goOn(saved);
+  }
+
+  /**
+   * Copies the state of hart and devices, requests in flight included; memory and disks are not part of it. To be
+   * called between slices. Changes nothing.
+   */
+  saveState(): Uint8Array {
+    const writer = new StateTreeWriter();
+    writer.put('machine/hart0', hartSection, saveHart(this.core));
+    writer.put('machine/sbi', sbiSection, this.#sbi.save());
+    saveDevices(this.devices, writer);
+    return writer.finish();
   }
 
   /** Instructions retired since the machine was made. */
@@ -100,7 +125,7 @@ export class Machine {
     this.devices.rtc.update();
     this.devices.uart.poll();
     this.devices.virtioConsole?.poll();
-    const exit = this.#htif?.poll();
+    const exit = this.#exit ?? this.#htif?.poll();
     if (exit !== undefined) return this.#stop('exit', exit);
     if (this.#stopped !== undefined)
       return { kind: 'stopped', ...(this.#stopped as { reason: StopReason; code: number }) };
@@ -154,7 +179,11 @@ export class Machine {
   #run(left: number): ReturnType<Core['run']> {
     if (this.#log === undefined) return this.core.run(Math.min(left, this.#htif === undefined ? SLICE : HTIF_SLICE));
     let result: ReturnType<Core['run']> = 'budget';
-    for (let i = Math.min(left, TRACED_SLICE); i > 0 && result === 'budget'; i -= 1) result = this.#log.step();
+    for (let i = Math.min(left, TRACED_SLICE); i > 0 && result === 'budget' && this.#exit === undefined; i -= 1) {
+      result = this.#log.step();
+      // At each step, so that the log ends where the program does.
+      this.#exit = this.#htif?.poll();
+    }
     return result;
   }
 
@@ -174,17 +203,39 @@ export class Machine {
     });
   }
 
-  #makeSbi(): Sbi {
+  #makeSbi(saved?: StateTreeReader): Sbi {
     const { core, memory } = this;
     const { console } = this.#parts;
     const reset = (request: ResetRequest) => this.#sbiReset(request);
-    return Sbi.atPowerOn(sbiServices({ core, memory, console, uart: this.devices.uart, reset }), 1);
+    const services = sbiServices({ core, memory, console, uart: this.devices.uart, reset });
+    return saved === undefined
+      ? Sbi.atPowerOn(services, 1)
+      : Sbi.restore(services, 1, saved.take('machine/sbi', sbiSection));
+  }
+
+  /** Goes on from a saved state instead of from power-on. */
+  #goOn(saved: StateTreeReader): void {
+    const { core } = this;
+    const hart = saved.take('machine/hart0', hartSection);
+    saved.finish();
+    // Every page may have been written before: none counts as never written.
+    for (let page = 0; page < this.#parts.ram / 4096; page += 1) core.setPageEpoch(page, this.#pageEpoch);
+    resetHart(core);
+    restoreHart(core, hart);
+    this.#equip();
   }
 
   #powerOn(): void {
     loadSegments(this.core, this.memory, this.#plan.segments);
-    this.devices.rom.load(this.#plan.rom.bytes);
     startHart(this.core, this.#plan);
+    this.#equip();
+  }
+
+  /** What follows from the boot plan and is no state. */
+  #equip(): void {
+    const { core } = this;
+    core.view.setUint32(core.layout.BUILTIN_SBI, this.#plan.builtInSbi ? 1 : 0, true);
+    this.devices.rom.load(this.#plan.rom.bytes);
     const toHost = this.#plan.symbols.get('tohost');
     const { memory, errors } = this;
     const fromHost = this.#plan.symbols.get('fromhost');

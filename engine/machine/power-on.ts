@@ -43,18 +43,28 @@ function refuse(segment: LoadSegment): never {
   throw new AfterimageError('internal', 'Boot plan leaves RAM', { at: segment.at, length: segment.bytes.length });
 }
 
+/** The hart as after reset, and nothing cached. What devices drive into it is not touched. */
+export function resetHart(core: Core): void {
+  const { layout } = core;
+  const pins = core.word64(layout.MIP_PINS);
+  core.bytes.fill(0, layout.HART, layout.HART + layout.HART_SIZE);
+  core.setWord64(layout.MIP_PINS, pins);
+  core.setWord64(layout.RESERVATION, NO_RESERVATION);
+  core.setWord64(layout.STIMECMP, 0xffff_ffff_ffff_ffffn);
+  core.setWord64(layout.MSTATUS, MSTATUS_AT_RESET);
+  core.setWord64(layout.MENVCFG, MENVCFG_AT_RESET);
+  core.clearStop();
+  core.begin();
+}
+
 /** The hart as the plan wants it at its first instruction. Instructions retired go on counting over restarts. */
 export function startHart(core: Core, plan: BootPlan): void {
   const { layout } = core;
   const retired = core.instructionsRetired;
-  core.bytes.fill(0, layout.HART, layout.HART + layout.HART_SIZE);
+  resetHart(core);
   core.setWord64(layout.INSTRET, retired);
-  core.setWord64(layout.RESERVATION, NO_RESERVATION);
-  core.setWord64(layout.STIMECMP, 0xffff_ffff_ffff_ffffn);
   const bare = plan.start.mode === 'machine' && plan.start.pc >= RAM_AT;
-  core.setWord64(layout.MSTATUS, bare ? MSTATUS_FLOAT_ON : MSTATUS_AT_RESET);
-  core.setWord64(layout.MENVCFG, MENVCFG_AT_RESET);
-  core.begin();
+  if (bare) core.setWord64(layout.MSTATUS, MSTATUS_FLOAT_ON);
   for (const [name, value] of Object.entries(plan.start.csrs)) {
     const number = CSR_NUMBERS[name];
     if (number === undefined) throw new AfterimageError('internal', `Boot plan names the unknown CSR ${name}`);
@@ -65,6 +75,4 @@ export function startHart(core: Core, plan: BootPlan): void {
   core.setRegister(10, BigInt(plan.start.a0));
   core.setRegister(11, BigInt(plan.start.a1));
   core.setRegister(12, BigInt(plan.start.a2));
-  core.view.setUint32(layout.BUILTIN_SBI, plan.builtInSbi ? 1 : 0, true);
-  core.clearStop();
 }

@@ -63,6 +63,11 @@ export class SmallMachine implements HartMachine {
       case 'sleep':
         return idle;
       case 'hang':
+        // One slice to say so, from the next there is no way back.
+        if (this.#slices === 1) {
+          this.#parts.console.write(Uint8Array.of(0x68));
+          return running;
+        }
         for (;;) this.#slices += 1;
       case 'break':
         throw new TypeError('a mistake in a device');
