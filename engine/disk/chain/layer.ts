@@ -1,0 +1,228 @@
+import { AfterimageError } from '../../base/errors.ts';
+import type { Disk, HostFile } from '../disk.ts';
+import type { ClusterCodecs } from '../qcow2/compressed.ts';
+import { Qcow2Image } from '../qcow2/image.ts';
+import type { Run } from '../qcow2/reader.ts';
+import { RawDisk } from '../raw.ts';
+import type { Folder } from './folder.ts';
+import { SharedFile } from './shared-file.ts';
+
+export type LayerFormat = 'raw' | 'qcow2';
+
+export interface LayerParts {
+  readonly folder: Folder;
+  readonly path: string;
+  readonly format: LayerFormat;
+  readonly access: 'read' | 'write';
+  readonly backing: Layer | undefined;
+  readonly codecs: ClusterCodecs | undefined;
+}
+
+/** What a layer becomes by `reopen`; what is not named stays as it is. */
+export interface Reopening {
+  readonly access?: 'read' | 'write';
+  /** The layer below from now on; null for none. */
+  readonly backing?: Layer | null;
+  /** Changes the file while no disk is open on it. When it fails the layer goes on as it was. */
+  readonly change?: (file: HostFile) => Promise<void>;
+}
+
+/**
+ * One disk file of a chain. What is opened on the file may be exchanged under running requests, which then wait for a
+ * moment (`reopen`): that is how a chain changes its shape below a machine.
+ */
+export class Layer implements Disk {
+  readonly folder: Folder;
+  readonly path: string;
+  readonly format: LayerFormat;
+  readonly codecs: ClusterCodecs | undefined;
+  #backing: Layer | undefined;
+  #file: HostFile;
+  #disk: Disk;
+  #frozen = false;
+  #running = 0;
+  #whenIdle: (() => void) | undefined;
+  /** New requests wait for it. */
+  #gate: Promise<void> | undefined;
+  #broken: unknown;
+
+  private constructor(parts: LayerParts, file: HostFile, disk: Disk) {
+    this.folder = parts.folder;
+    this.path = parts.path;
+    this.format = parts.format;
+    this.codecs = parts.codecs;
+    this.#backing = parts.backing;
+    this.#file = file;
+    this.#disk = disk;
+  }
+
+  /** Opens one file; `openChain` opens what is below it. Errors: those of the folder and of the format. */
+  static async open(parts: LayerParts): Promise<Layer> {
+    const file = await parts.folder.open(parts.path, parts.access);
+    try {
+      return new Layer(parts, file, await openDisk(parts, file));
+    } catch (thrown) {
+      await file.close();
+      throw thrown;
+    }
+  }
+
+  get size(): number {
+    return this.#disk.size;
+  }
+
+  get readonly(): boolean {
+    return this.#disk.readonly || this.#frozen;
+  }
+
+  get backing(): Layer | undefined {
+    return this.#backing;
+  }
+
+  /** The image, for a layer that is one. */
+  get image(): Qcow2Image | undefined {
+    return this.#disk instanceof Qcow2Image ? this.#disk : undefined;
+  }
+
+  /** No request of a machine changes it any more. */
+  get frozen(): boolean {
+    return this.#frozen;
+  }
+
+  freeze(): void {
+    this.#frozen = true;
+  }
+
+  thaw(): void {
+    this.#frozen = false;
+  }
+
+  read(offset: number, into: readonly Uint8Array[]): Promise<void> {
+    return this.#do(disk => disk.read(offset, into));
+  }
+
+  write(offset: number, from: readonly Uint8Array[]): Promise<void> {
+    return this.#do(disk => this.#change(disk).write(offset, from));
+  }
+
+  flush(): Promise<void> {
+    return this.#do(disk => disk.flush());
+  }
+
+  discard(offset: number, length: number): Promise<void> {
+    return this.#do(disk => this.#change(disk).discard(offset, length));
+  }
+
+  writeZeroes(offset: number, length: number): Promise<void> {
+    return this.#do(disk => this.#change(disk).writeZeroes(offset, length));
+  }
+
+  /** Where the bytes of a range are, as `Qcow2Image.allocation` says it; a raw file has them all. */
+  allocation(offset: number, length: number): Promise<Run[]> {
+    return this.#do(async disk => {
+      if (disk instanceof Qcow2Image) return await disk.allocation(offset, length);
+      return [{ kind: 'allocated', offset, length, at: offset }];
+    });
+  }
+
+  /** Makes everything durable and closes the file. The layers below are not closed with it. */
+  async close(): Promise<void> {
+    await this.#alone(async () => {
+      try {
+        await this.#disk.close();
+      } finally {
+        this.#broken ??= new AfterimageError('state', 'The layer is closed', { file: this.path });
+        await this.#file.close();
+      }
+    });
+  }
+
+  /**
+   * Exchanges what is open on the file, after the requests that run; those that come meanwhile wait. All that was
+   * written is durable before. A failure leaves the layer as it was.
+   */
+  async reopen(to: Reopening): Promise<void> {
+    await this.#alone(async () => {
+      if (this.#broken !== undefined) throw this.#broken;
+      // What cannot be made durable must stay open, or it would be lost.
+      if (!this.#disk.readonly) await this.#disk.flush();
+      const was = { access: this.#file.readonly ? ('read' as const) : ('write' as const), backing: this.#backing };
+      // All that closing has left to do is to free clusters; failing at that leaks them.
+      await this.#disk.close().catch(() => undefined);
+      try {
+        await to.change?.(this.#file);
+        await this.#openAgain(
+          to.access ?? was.access,
+          to.backing === undefined ? was.backing : (to.backing ?? undefined),
+        );
+      } catch (thrown) {
+        await this.#openAgain(was.access, was.backing).catch(again => {
+          this.#broken = again;
+        });
+        throw thrown;
+      }
+    });
+  }
+
+  async #openAgain(access: 'read' | 'write', backing: Layer | undefined): Promise<void> {
+    if (this.#file.readonly !== (access === 'read')) {
+      // A lock cannot be held for reading and for writing at once.
+      const before = this.#file.readonly ? 'read' : 'write';
+      await this.#file.close();
+      try {
+        this.#file = await this.folder.open(this.path, access);
+      } catch (thrown) {
+        this.#file = await this.folder.open(this.path, before);
+        throw thrown;
+      }
+    }
+    const { folder, path, format, codecs } = this;
+    this.#disk = await openDisk({ folder, path, format, access, backing, codecs }, this.#file);
+    this.#backing = backing;
+  }
+
+  #change(disk: Disk): Disk {
+    if (!this.#frozen) return disk;
+    throw new AfterimageError('state', 'The layer is frozen', { file: this.path });
+  }
+
+  async #do<Result>(step: (disk: Disk) => Promise<Result>): Promise<Result> {
+    while (this.#gate !== undefined) await this.#gate;
+    if (this.#broken !== undefined) throw this.#broken;
+    this.#running += 1;
+    try {
+      return await step(this.#disk);
+    } finally {
+      this.#running -= 1;
+      if (this.#running === 0) this.#whenIdle?.();
+    }
+  }
+
+  /** Runs a step while no request runs. */
+  async #alone(step: () => Promise<void>): Promise<void> {
+    while (this.#gate !== undefined) await this.#gate;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#gate = promise;
+    try {
+      if (this.#running > 0) {
+        await new Promise<void>(idle => {
+          this.#whenIdle = idle;
+        });
+      }
+      this.#whenIdle = undefined;
+      await step();
+    } finally {
+      this.#gate = undefined;
+      resolve();
+    }
+  }
+}
+
+async function openDisk(parts: LayerParts, file: HostFile): Promise<Disk> {
+  const shared = new SharedFile(file);
+  if (parts.format === 'raw') return await RawDisk.open(shared);
+  return await Qcow2Image.open(shared, {
+    ...(parts.backing === undefined ? {} : { backing: parts.backing }),
+    ...(parts.codecs === undefined ? {} : { codecs: parts.codecs }),
+  });
+}
