@@ -368,6 +368,26 @@ for (const [name, scheme] of [
     s.attempt('S', '', VA + 4094n).expect('after remapping', 'a0', 800n);
   });
 
+  suite.add('a fence of the page that holds the second half of an instruction', s => {
+    const tables = s.tables(scheme);
+    const frames = s.pages(3);
+    s.putCode(frames + 4094, '.half 0x0513').putCode(frames + 4096, '.half 0x0645\necall');
+    s.putCode(frames + 8192, '.half 0x0c85\necall');
+    tables.map(VA, frames, ALL).map(VA + PAGE, frames + 4096, ALL);
+    s.useTables(tables).text('li a0, 0');
+    s.attempt('S', '', VA + 4094n)
+      .attempt('S', '', VA + 4094n)
+      .expect('twice addi 100', 'a0', 200n);
+    const leaf = BigInt((frames + 8192) / 4096) << 10n;
+    s.text(`li t5, ${tables.entryAddress(VA + PAGE)}\nli t6, ${leaf | BigInt(ALL)}\nsd t6, 0(t5)\nli a1, ${VA + PAGE}`);
+    s.attempt('S', 'sfence.vma a1, zero')
+      .attempt('S', '', VA + 4094n)
+      .expect('and addi 200', 'a0', 400n);
+    s.text(`li t5, ${tables.entryAddress(VA + PAGE)}\nsd zero, 0(t5)`).attempt('S', 'sfence.vma a1, zero');
+    s.attempt('S', '', VA + 4094n);
+    s.expectTrap('and not at all', { cause: FETCH_FAULT, epc: VA + 4094n, tval: VA + PAGE }).expect('sum', 'a0', 400n);
+  });
+
   suite.add('a change of mapping counts after SFENCE.VMA', s => {
     const tables = s.tables(scheme);
     const frames = s.pages(3);
@@ -537,6 +557,19 @@ suite.add('bare addresses have no more than 56 bits', s => {
     s.attempt('M', 'sd a0, 0(a1)').expectTrap(`store at ${va.toString(16)}`, { cause: 7, tval: va });
     s.attempt('S', '', va).expectTrap(`fetch at ${va.toString(16)}`, { cause: 1, tval: va, epc: va });
   }
+});
+
+suite.add('an access across the end of memory faults where memory ends', s => {
+  const end = BigInt(RAM_BASE) + (64n << 20n);
+  for (const [code, cause, before] of [
+    ['ld a0, 0(a1)', 5, 4n],
+    ['lw a0, 0(a1)', 5, 1n],
+    ['sd a0, 0(a1)', 7, 7n],
+    ['sh a0, 0(a1)', 7, 1n],
+  ] as const)
+    s.text(`li a1, ${end - before}`)
+      .attempt('M', code)
+      .expectTrap(code, { cause, tval: end });
 });
 
 suite.define('Without translation');

@@ -216,7 +216,7 @@ function loadAcross(va: u64, size: u32, context: u32): u64 {
   const high = locate(va + first, second, ACCESS_LOAD, context);
   if (high == NO_ADDRESS) return 0;
   if (!isRam(low) || !isRam(high)) {
-    accessFault(ACCESS_LOAD, va);
+    accessFault(ACCESS_LOAD, isRam(low) ? va + first : va);
     return 0;
   }
   let value: u64 = 0;
@@ -256,7 +256,7 @@ function storeAcross(va: u64, size: u32, value: u64, context: u32): void {
   const high = locate(va + first, second, ACCESS_STORE, context);
   if (high == NO_ADDRESS) return;
   if (!isRam(low) || !isRam(high)) {
-    accessFault(ACCESS_STORE, va);
+    accessFault(ACCESS_STORE, isRam(low) ? va + first : va);
     return;
   }
   const lowMachine = machineForStore(low);
