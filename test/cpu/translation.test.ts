@@ -1,4 +1,5 @@
 // Virtual memory: privileged specification 4.3 to 4.5 (Sv39, Sv48), 3.1.6.3 (MPRV, SUM, MXR).
+import { RAM_BASE } from '../../engine/core/core.ts';
 import { type PageTables, PTE, SV39, SV48 } from '../framework/page-tables.ts';
 import { type ExpectOptions, type Mode, type Scenario, Suite } from './scenario.ts';
 
