@@ -3,6 +3,8 @@ import { totalLength } from '../buffers.ts';
 import type { Disk, HostFile } from '../disk.ts';
 import { RangeLock } from '../range-lock.ts';
 import { checkRequest } from '../request.ts';
+import { saveBitmaps } from './bitmap-save.ts';
+import { Bitmaps } from './bitmaps.ts';
 import { type ClusterCodecs, Decompressor } from './compressed.ts';
 import type { EraseKind } from './eraser.ts';
 import { hasBit, INCOMPATIBLE_CORRUPT, INCOMPATIBLE_DIRTY } from './features.ts';
@@ -95,7 +97,8 @@ export class Qcow2Image implements Disk {
     checkRequest(this, 'write', offset, length);
     if (length === 0) return;
     await this.#run(offset, length, 'exclusive', async () => {
-      const { writer } = await this.#toWrite();
+      const { writer, bitmaps } = await this.#toWrite();
+      bitmaps.mark(offset, length);
       await writer.write(offset, from);
     });
   }
@@ -121,7 +124,8 @@ export class Qcow2Image implements Disk {
   async #erase(offset: number, length: number, kind: EraseKind): Promise<void> {
     if (length === 0) return;
     await this.#run(offset, length, 'exclusive', async () => {
-      const { eraser } = await this.#toWrite();
+      const { eraser, bitmaps } = await this.#toWrite();
+      bitmaps.mark(offset, length);
       await eraser.erase(offset, length, kind);
     });
   }
@@ -159,7 +163,8 @@ export class Qcow2Image implements Disk {
       throw new AfterimageError('unsupported', 'Nothing here can compress clusters', { file: this.#storage.file.name });
     }
     await this.#run(offset, length, 'exclusive', async () => {
-      const { packer } = await this.#toWrite();
+      const { packer, bitmaps } = await this.#toWrite();
+      bitmaps.mark(offset, length);
       await packer?.write(offset / clusterSize, content);
     });
   }
@@ -167,6 +172,19 @@ export class Qcow2Image implements Disk {
   /** The internal snapshots that the image holds; they are kept as they are. */
   async snapshots(): Promise<readonly Snapshot[]> {
     return (await readSnapshots(this.#storage, this.header)).snapshots;
+  }
+
+  /** The persistent dirty bitmaps, to look at. */
+  async bitmaps(): Promise<Bitmaps> {
+    const writing = await this.#writing;
+    return writing?.bitmaps ?? (await Bitmaps.open(this.#storage, this.header));
+  }
+
+  /** The persistent dirty bitmaps, to be changed; they are saved when the image is closed. */
+  async changeBitmaps(): Promise<Bitmaps> {
+    this.#checkOpen();
+    checkRequest(this, 'write', 0, 0);
+    return (await this.#toWrite()).bitmaps;
   }
 
   /** Bytes of metadata that are in the caches now (`limits.ts` bounds them). */
@@ -182,7 +200,10 @@ export class Qcow2Image implements Disk {
     try {
       await this.#grace.settled();
       const writing = await this.#writing;
-      await writing?.committer.settle();
+      if (writing === undefined) return;
+      await writing.committer.settle();
+      await saveBitmaps({ storage: this.#storage, header: this.header, ...writing }, writing.bitmaps);
+      await writing.committer.settle();
     } finally {
       await this.#storage.file.close();
     }
@@ -213,6 +234,7 @@ export class Qcow2Image implements Disk {
       grace: this.#grace,
     });
     await clearAutoclear(this.#storage, this.header);
+    await writing.bitmaps.startWriting(writing.layout);
     return writing;
   }
 }

@@ -1,6 +1,7 @@
 // Everything that only an image that is written to needs: made at its first change, not when it is opened.
 import type { Disk } from '../disk.ts';
 import { RangeLock } from '../range-lock.ts';
+import { Bitmaps } from './bitmaps.ts';
 import { viewOf } from './bytes.ts';
 import { Committer } from './commit.ts';
 import type { ClusterCodecs, Decompressor } from './compressed.ts';
@@ -38,6 +39,7 @@ export interface Writing {
   readonly writer: Writer;
   readonly eraser: Eraser;
   readonly packer: Packer | undefined;
+  readonly bitmaps: Bitmaps;
 }
 
 /**
@@ -75,7 +77,8 @@ export async function prepareWriting(parts: WritingParts): Promise<Writing> {
   };
   const writer = new Writer(writerParts);
   if (codecs !== undefined) packer = new Packer(writerParts, writer, header.compression, codecs);
-  return { layout, refcounts, committer, writer, eraser: new Eraser(writerParts, writer), packer };
+  const bitmaps = await Bitmaps.open(storage, header);
+  return { layout, refcounts, committer, writer, eraser: new Eraser(writerParts, writer), packer, bitmaps };
 }
 
 /** Clears the autoclear bits whose promises a writer like us does not keep, before it changes anything. */
