@@ -78,7 +78,7 @@ describe('engine process', () => {
   it('ends a hart that does not listen', async () => {
     const engine = new SmallEngine();
     engine.start('hang');
-    await engine.event('console-output');
+    await engine.until('output', () => engine.text === 'h');
     engine.client.send({ kind: 'stop' });
     expect(await engine.event('failed')).toMatchObject({ during: 'run', error: { message: /did not stop/ } });
     expect(await engine.exit).toMatchObject({ code: 0 });
