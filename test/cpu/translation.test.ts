@@ -359,7 +359,9 @@ for (const [name, scheme] of [
     s.putCode(frames + 8192, '.half 0x0c85\necall');
     tables.map(VA, frames, ALL).map(VA + PAGE, frames + 4096, ALL);
     tables.map(VA + 4n * PAGE, frames, ALL).map(VA + 5n * PAGE, frames + 8192, ALL);
-    s.useTables(tables).text('li a0, 0');
+    // Both pages are entered before the instruction at their end is met.
+    s.putCode(frames, 'ecall').useTables(tables).text('li a0, 0');
+    s.attempt('S', '', VA).attempt('S', '', VA + 4n * PAGE);
     for (const round of [1n, 2n]) {
       s.attempt('S', '', VA + 4094n).expect('addi 100', 'a0', 300n * round - 200n);
       s.attempt('S', '', VA + 4n * PAGE + 4094n).expect('addi 200', 'a0', 300n * round);
