@@ -22,6 +22,8 @@ export interface Qcow2Options {
   readonly backing?: Disk;
   /** Needed to read and write compressed clusters. */
   readonly codecs?: ClusterCodecs;
+  /** Memory for metadata, in bytes; as `limits.ts` has it unless said otherwise. A few slices are kept in any case. */
+  readonly cache?: { readonly l2Bytes: number; readonly refcountBytes: number };
 }
 
 /**
@@ -81,7 +83,7 @@ export class Qcow2Image implements Disk {
       header = await readHeader(file);
     }
     const storage = new Storage(file, header.clusterSize, header.fileSize);
-    return new Qcow2Image(storage, header, await Mapping.open(storage, header), options);
+    return new Qcow2Image(storage, header, await Mapping.open(storage, header, options.cache?.l2Bytes), options);
   }
 
   async read(offset: number, into: readonly Uint8Array[]): Promise<void> {
@@ -232,6 +234,7 @@ export class Qcow2Image implements Disk {
       backing: this.#options.backing,
       codecs: this.#options.codecs,
       grace: this.#grace,
+      refcountCacheBytes: this.#options.cache?.refcountBytes,
     });
     await clearAutoclear(this.#storage, this.header);
     await writing.bitmaps.startWriting(writing.layout);

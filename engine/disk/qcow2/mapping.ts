@@ -40,21 +40,21 @@ export class Mapping {
   readonly #changed = new Set<number>();
   readonly #newTables = new Mutex();
 
-  private constructor(storage: Storage, header: Header, l1: Uint8Array) {
+  private constructor(storage: Storage, header: Header, l1: Uint8Array, cacheBytes: number) {
     this.#storage = storage;
     this.shape = entryShape(header);
     const sliceSize = Math.min(header.clusterSize, limits.SLICE_BYTES);
-    this.cache = new SliceCache(storage, sliceSize, limits.L2_CACHE_BYTES);
+    this.cache = new SliceCache(storage, sliceSize, cacheBytes);
     this.#entriesPerSlice = sliceSize / this.shape.entryBytes;
     this.#l1 = viewOf(l1);
     this.#l1Offset = header.l1.offset;
   }
 
   /** Reads the L1 table; its entries are checked when they are used. */
-  static async open(storage: Storage, header: Header): Promise<Mapping> {
+  static async open(storage: Storage, header: Header, cacheBytes = limits.L2_CACHE_BYTES): Promise<Mapping> {
     // Whole sectors, for that is what is written back.
     const bytes = Math.ceil((header.l1.entries * 8) / SECTOR) * SECTOR;
-    return new Mapping(storage, header, await storage.readBytes(header.l1.offset, bytes));
+    return new Mapping(storage, header, await storage.readBytes(header.l1.offset, bytes), cacheBytes);
   }
 
   get dirty(): boolean {

@@ -35,6 +35,15 @@ export interface TableChange {
   readonly replaced: Extent | undefined;
 }
 
+export interface RefcountParts {
+  readonly storage: Storage;
+  readonly layout: Layout;
+  readonly header: Header;
+  /** Waits until more metadata may be made dirty. */
+  readonly room: () => Promise<void>;
+  readonly cacheBytes: number;
+}
+
 /**
  * Which host clusters are in use, and by how many references. Changes are made in memory and reach the file by commits.
  * A cluster that loses a reference keeps it here until a commit has made its loss durable (`release`), so that no cut
@@ -49,7 +58,6 @@ export class Refcounts {
   readonly #clustersPerBlock: number;
   readonly #clustersPerSlice: number;
   readonly #mutex = new Mutex();
-  /** Waits until more metadata may be made dirty. */
   readonly #room: () => Promise<void>;
   #table: Float64Array;
   #tableAt: Extent;
@@ -61,28 +69,23 @@ export class Refcounts {
   /** No cluster before it is free. */
   #hint = 0;
 
-  private constructor(
-    storage: Storage,
-    layout: Layout,
-    header: Header,
-    table: Float64Array,
-    room: () => Promise<void>,
-  ) {
-    const { clusterSize, refcountBits, refcountTable } = header;
-    this.#storage = storage;
-    this.#layout = layout;
-    this.#room = room;
+  private constructor(parts: RefcountParts, table: Float64Array) {
+    const { clusterSize, refcountBits, refcountTable } = parts.header;
+    this.#storage = parts.storage;
+    this.#layout = parts.layout;
+    this.#room = parts.room;
     this.#bits = refcountBits;
     this.#most = largestRefcount(refcountBits);
     this.#clustersPerBlock = (clusterSize * 8) / refcountBits;
-    this.cache = new SliceCache(storage, Math.min(clusterSize, limits.SLICE_BYTES), limits.REFCOUNT_CACHE_BYTES);
+    this.cache = new SliceCache(parts.storage, Math.min(clusterSize, limits.SLICE_BYTES), parts.cacheBytes);
     this.#clustersPerSlice = (this.cache.sliceSize * 8) / refcountBits;
     this.#table = table;
     this.#tableAt = { first: refcountTable.offset / clusterSize, count: refcountTable.clusters };
   }
 
   /** Reads and checks the refcount table and enters it and its blocks into the layout. */
-  static async open(storage: Storage, layout: Layout, header: Header, room: () => Promise<void>): Promise<Refcounts> {
+  static async open(parts: RefcountParts): Promise<Refcounts> {
+    const { storage, layout, header } = parts;
     const { offset, clusters } = header.refcountTable;
     const bytes = await storage.readBytes(offset, clusters * header.clusterSize);
     const table = new Float64Array(bytes.length / 8);
@@ -95,7 +98,7 @@ export class Refcounts {
       layout.add('refcount block', block, header.clusterSize);
       table[index] = block;
     }
-    return new Refcounts(storage, layout, header, table, room);
+    return new Refcounts(parts, table);
   }
 
   /** Clusters released since the last commit began. */
@@ -105,16 +108,6 @@ export class Refcounts {
 
   get dirty(): boolean {
     return this.cache.dirty || this.#changed.size > 0 || this.#moved || this.#released.length > 0;
-  }
-
-  /** The largest count that a cluster can have. */
-  get most(): number {
-    return this.#most;
-  }
-
-  async get(cluster: number): Promise<number> {
-    const offset = this.#sliceOffset(cluster);
-    return offset === undefined ? 0 : this.#valueIn(await this.cache.load(offset), cluster);
   }
 
   /** Finds free clusters in a row, at least one and at most `most`, and gives each a refcount of one. */

@@ -9,6 +9,7 @@ import { Eraser } from './eraser.ts';
 import { keptAutoclear } from './features.ts';
 import type { Header } from './header.ts';
 import { Layout } from './layout.ts';
+import { REFCOUNT_CACHE_BYTES } from './limits.ts';
 import type { Grace } from './locks.ts';
 import type { Mapping } from './mapping.ts';
 import { Packer } from './packer.ts';
@@ -30,6 +31,7 @@ export interface WritingParts {
   readonly backing: Disk | undefined;
   readonly codecs: ClusterCodecs | undefined;
   readonly grace: Grace;
+  readonly refcountCacheBytes?: number | undefined;
 }
 
 export interface Writing {
@@ -51,7 +53,13 @@ export async function prepareWriting(parts: WritingParts): Promise<Writing> {
   const layout = new Layout(storage);
   layout.add('header', 0, header.clusterSize);
   const committer = new Committer(storage, layout, grace);
-  const refcounts = await Refcounts.open(storage, layout, header, committer.room);
+  const refcounts = await Refcounts.open({
+    storage,
+    layout,
+    header,
+    room: committer.room,
+    cacheBytes: parts.refcountCacheBytes ?? REFCOUNT_CACHE_BYTES,
+  });
   committer.attach(mapping, refcounts);
   mapping.describe(layout, header.l1.entries);
   const table = await readSnapshots(storage, header);

@@ -16,7 +16,7 @@ import { Model } from './sequence.ts';
 
 const RUNS = Number(process.env.AFTERIMAGE_DISK_FAULT_RUNS ?? 150);
 const ONE_SEED = process.env.AFTERIMAGE_DISK_SEED;
-const MOST_BYTES = 2 ** 20;
+const MOST_BYTES = 3 * 2 ** 20;
 
 /** Makes `count` operations of a kind fail from the `first` on. */
 function failing(kind: FileOperation, first: number, count: number): FaultyFile['fault'] {

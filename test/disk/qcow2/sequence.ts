@@ -23,6 +23,8 @@ export interface Backing {
 
 /** Options as random as the format allows; small disks, so that requests meet. */
 export function randomOptions(random: Random): CreateOptions {
+  // Refcount blocks of 64 clusters in a table of 64 blocks: both grow all the time.
+  if (random.below(8) === 0) return { size: 2 ** 21 + 2 ** 20, clusterSize: 512, refcountBits: 64 };
   const version = random.below(5) === 0 ? 2 : 3;
   const clusterBits = random.below(4) === 0 ? 9 + random.below(13) : 9 + random.below(8);
   const clusterSize = 2 ** clusterBits;
@@ -113,7 +115,9 @@ export class Model {
   async open(): Promise<void> {
     this.file = this.#wrap(this.memory);
     const disk: Disk | undefined = this.backing && (await RawDisk.open(this.backing.file));
-    this.image = await openImage(this.file, disk === undefined ? {} : { backing: disk });
+    // Caches of the fewest slices force evictions and commits everywhere.
+    const cache = this.random.below(3) === 0 ? { cache: { l2Bytes: 0, refcountBytes: 0 } } : {};
+    this.image = await openImage(this.file, { ...cache, ...(disk === undefined ? {} : { backing: disk }) });
   }
 
   async reopen(): Promise<void> {
