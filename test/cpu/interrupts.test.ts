@@ -1,4 +1,8 @@
 // Interrupts: privileged specification 3.1.6.1, 3.1.7 to 3.1.9, 3.3.3 (WFI), 4.1.1 to 4.1.3.
+import { describe, expect, it } from 'vitest';
+import { RAM_BASE } from '../../engine/core/core.ts';
+import { Assembler } from '../framework/assembler.ts';
+import { BareMachine, coreModule } from '../framework/bare-machine.ts';
 import { type Mode, type Scenario, Suite } from './scenario.ts';
 
 const SSI = 1;
@@ -248,4 +252,39 @@ suite.add('the timer of S-mode', s => {
   s.write('stimecmp', NEVER).write('menvcfg', 0n).write('mideleg', 0n);
 });
 
+suite.add('the timer of S-mode is not made pending by software', s => {
+  s.write('menvcfg', 1n << 63n)
+    .write('stimecmp', NEVER)
+    .write('mie', bit(STI))
+    .text(`li t5, ${bit(STI)}\ncsrs mip, t5`);
+  s.attempt('S', 'nop').expectDone('nothing comes', 'S').write('menvcfg', 0n);
+});
+
 suite.define('Interrupts');
+
+describe('The line of the external interrupt', () => {
+  /** Runs code with the line up, then takes the line down; a0, a1, a2 and what is pending in the end. */
+  async function withLine(code: string): Promise<{ seen: bigint[]; left: bigint }> {
+    const a = new Assembler(RAM_BASE).text(`${code}\nli t0, 0x100000\nli t1, 0x5555\nsw t1, 0(t0)\nhang: j hang`);
+    const machine = new BareMachine(await coreModule(), 2 << 20);
+    machine.load(a.build());
+    machine.core.setPin(SEI, true);
+    expect(machine.run(1000)).toEqual({ finisher: 0x5555 });
+    machine.core.setPin(SEI, false);
+    return { seen: [10, 11, 12].map(register => machine.core.register(register)), left: machine.core.pending };
+  }
+
+  it('does not become a bit of software when mip is read and written', async () => {
+    const { seen, left } = await withLine('csrsi mip, 2\ncsrr a0, mip\ncsrrci a1, mip, 2\ncsrr a2, mip');
+    expect(seen).toEqual([bit(SEI) | bit(SSI), bit(SEI) | bit(SSI), bit(SEI)]);
+    expect(left).toBe(0n);
+  });
+
+  it('is one of two reasons for SEIP', async () => {
+    const { seen, left } = await withLine(
+      `csrw mip, zero\ncsrr a0, mip\nli a1, ${bit(SEI)}\ncsrs mip, a1\ncsrr a2, mip`,
+    );
+    expect(seen).toEqual([bit(SEI), bit(SEI), bit(SEI)]);
+    expect(left).toBe(bit(SEI));
+  });
+});

@@ -26,6 +26,8 @@ class Walk {
   readonly #frames: number;
   /** The tables in use. */
   #current = 0;
+  /** The page that is used most now. */
+  #hot = 0;
 
   constructor(s: Scenario, random: Random, scheme: typeof SV39 | typeof SV48) {
     this.#s = s;
@@ -69,8 +71,11 @@ class Walk {
     return (BigInt(frame) << 10n) | BigInt(flags);
   }
 
+  /** Often the same few, so that what is changed has been used, and is used again. */
   #page(): bigint {
-    return VA + BigInt(this.#random.below(PAGES)) * 4096n;
+    if (this.#random.below(30) === 0) this.#hot = this.#random.below(PAGES);
+    const page = this.#random.below(3) ? this.#hot : this.#random.below(PAGES);
+    return VA + BigInt(page) * 4096n;
   }
 
   #remap(step: number): void {
@@ -98,7 +103,7 @@ class Walk {
     const mode = this.#random.pick<Mode>(['U', 'S', 'S', 'M']);
     const near = this.#random.below(3) === 0 ? 4096 - this.#random.below(8) : this.#random.below(1024) * 4;
     const at = this.#page() + BigInt(Math.min(near, 4095));
-    if (mode !== 'M' && this.#random.below(4) === 0) {
+    if (mode !== 'M' && this.#random.below(8) === 0) {
       this.#s
         .text('fence.i')
         .attempt(mode, '', at & ~3n)

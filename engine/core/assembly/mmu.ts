@@ -29,8 +29,6 @@ export const NO_ADDRESS: u64 = u64.MAX_VALUE;
 
 /** Level of the leaf that the last translation ended at: 0 for 4 KiB, 1 for 2 MiB, more for larger; also 0 when bare. */
 let leafLevel: i32 = 0;
-/** Whether the leaf's page may be cached for stores: its D bit is set, or there is no page table. */
-let leafDirty: bool = false;
 
 function accessFault(access: i32, va: u64): u64 {
   raise(access == ACCESS_FETCH ? CAUSE_FETCH_ACCESS : access == ACCESS_STORE ? CAUSE_STORE_ACCESS : CAUSE_LOAD_ACCESS, va);
@@ -45,7 +43,6 @@ function pageFault(access: i32, va: u64): u64 {
 /** Guest-physical address of `va` for an access in a TLB context, or NO_ADDRESS with the fault raised. PMP is not asked. */
 export function translate(va: u64, access: i32, context: u32): u64 {
   leafLevel = 0;
-  leafDirty = true;
   const satp = load<u64>(SATP);
   const scheme = <u32>(satp >> 60);
   if (contextMode(context) == MODE_M || scheme == 0) return va >> 56 == 0 ? va : accessFault(access, va);
@@ -69,15 +66,12 @@ export function translate(va: u64, access: i32, context: u32): u64 {
     const inside: u64 = ((<u64>1) << (9 * level)) - 1; // page number bits that come from the address
     if ((frame & inside) != 0) return pageFault(access, va);
     const wanted = PTE_A | (access == ACCESS_STORE ? PTE_D : 0);
-    let settled = entry;
     if ((entry & wanted) != wanted) {
       if (!hardwareUpdatesAccessed()) return pageFault(access, va);
       if (pmpCheck(at, 8, ACCESS_STORE, MODE_S) != PMP_ALLOWED) return accessFault(access, va);
-      settled = entry | wanted;
-      store<u64>(machineForStore(at), settled);
+      store<u64>(machineForStore(at), entry | wanted);
     }
     leafLevel = level;
-    leafDirty = (settled & PTE_D) != 0;
     return ((frame | ((va >> 12) & inside)) << 12) | (va & 0xfff);
   }
   return pageFault(access, va);
