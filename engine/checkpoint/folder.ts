@@ -1,3 +1,4 @@
+import { AfterimageError } from '../base/errors.ts';
 import type { HostFile } from '../disk/disk.ts';
 
 /**
@@ -20,7 +21,10 @@ export interface Folder {
   flush(): Promise<void>;
 }
 
-/** Replaces a small file in one step: write-new, flush, rename, flush the folder. */
+/**
+ * Replaces a small file in one step: write-new, flush, rename, flush the folder. A failure with `renamed` in its context
+ * came after the rename: the new content is there, but a power cut may bring the old one back.
+ */
 export async function replaceFile(folder: Folder, name: string, content: Uint8Array): Promise<void> {
   const partial = `${name}.partial`;
   const file = await folder.create(partial);
@@ -31,5 +35,10 @@ export async function replaceFile(folder: Folder, name: string, content: Uint8Ar
     await file.close();
   }
   await folder.rename(partial, name);
-  await folder.flush();
+  try {
+    await folder.flush();
+  } catch (thrown) {
+    const { kind, message, context } = AfterimageError.from(thrown);
+    throw new AfterimageError(kind, message, { ...context, renamed: true }, { cause: thrown });
+  }
 }
