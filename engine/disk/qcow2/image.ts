@@ -139,7 +139,8 @@ export class Qcow2Image implements Disk {
     mode: 'shared' | 'exclusive',
     step: () => Promise<Result>,
   ): Promise<Result> {
-    return this.#requests.run(offset, length, mode, () => this.#grace.during(step));
+    // Waiting for others counts as running: `close` must not overtake it.
+    return this.#grace.during(() => this.#requests.run(offset, length, mode, step));
   }
 
   /**
