@@ -85,6 +85,7 @@ interface CoreExports {
   beginEpoch(hold: number): void;
   dropAll(): void;
   dropStale(): void;
+  written(frame: number): void;
   copyFrame(from: number, to: number): void;
   dropFrame(frame: number): void;
   forgetFrame(frame: number): void;
@@ -277,6 +278,12 @@ export class Core {
     this.#exports.dropAll();
   }
 
+  /** A device has written into a frame that it was given before: code decoded from it is stale. */
+  written(frame: number): void {
+    this.#exports.written(frame);
+  }
+
+  /** Copies a frame's bytes for the page that moves there. */
   copyFrame(from: number, to: number): void {
     this.#exports.copyFrame(from, to);
   }

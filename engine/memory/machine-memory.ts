@@ -14,6 +14,8 @@ export interface FrameSource {
   frameOf(page: number): number;
   /** For writing: marks the page dirty, copies it when held, drops code cached from it. */
   frameForStore(page: number): number;
+  /** A device has changed a frame's bytes: code decoded from them is out of date after the guest's next FENCE.I. */
+  written?(frame: number): void;
 }
 
 export interface MachineMemoryParts {
@@ -25,6 +27,16 @@ export interface MachineMemoryParts {
   /** Guest-physical address and size of RAM in bytes. */
   readonly ramAt: GuestPhys;
   readonly ramSize: number;
+  /** A count per frame of requests that are going to fill it, where other threads can see it (`Layout.DMA_PINS`). */
+  readonly dmaPins?: Uint16Array;
+}
+
+/** A pinned segment that a device is going to write. */
+interface Landing {
+  /** Guest-physical address. */
+  readonly at: number;
+  /** Frames that its pages have got since. */
+  readonly copies: { readonly page: number; readonly frame: number }[];
 }
 
 /** Guest RAM for devices and loaders, page by page through the frames. See GuestMemory for the rules. */
@@ -37,6 +49,8 @@ export class MachineMemory implements GuestMemory {
   readonly #ramSize: number;
   /** How many requests hold a frame in place, by frame. */
   readonly #pins = new Map<number, number>();
+  readonly #landings = new Map<MemorySegment, Landing>();
+  readonly #dmaPins: Uint16Array | undefined;
 
   constructor(parts: MachineMemoryParts) {
     this.#bytes = parts.bytes;
@@ -45,6 +59,7 @@ export class MachineMemory implements GuestMemory {
     this.#framesAt = parts.framesAt;
     this.#ramAt = parts.ramAt;
     this.#ramSize = parts.ramSize;
+    this.#dmaPins = parts.dmaPins;
   }
 
   /** Whether all of `[at, at + length)` is RAM. */
@@ -124,29 +139,76 @@ export class MachineMemory implements GuestMemory {
       const part = Math.min(length - done, PAGE_SIZE - (from % PAGE_SIZE));
       const last = segments.at(-1);
       if (last !== undefined && last.address + last.length === from) last.length += part;
-      else segments.push({ address: machineAddress(from), length: part });
+      else {
+        const segment = { address: machineAddress(from), length: part };
+        segments.push(segment);
+        if (purpose === 'device-writes') this.#landings.set(segment, { at: at + done, copies: [] });
+      }
       done += part;
     }
     for (const segment of segments) this.#count(segment, 1);
     return segments;
   }
 
+  /**
+   * Lets go of pinned segments, the objects that `pin` returned. What a device wrote is also in the frames that their
+   * pages have got since: a checkpoint's original and the running machine's copy both have the result (C6, C10).
+   */
   unpin(segments: readonly MemorySegment[]): void {
-    for (const segment of segments) this.#count(segment, -1);
+    for (const segment of segments) {
+      const landing = this.#landings.get(segment);
+      if (landing !== undefined) this.#land(segment, landing);
+      this.#count(segment, -1);
+      this.#landings.delete(segment);
+    }
+  }
+
+  /** A page that a device is going to fill has left its frame: what arrives in the old one is to be copied to the new one. */
+  follow(page: number, from: number, to: number): void {
+    for (const [segment, { at, copies }] of this.#landings) {
+      const offset = this.#ramAt + page * PAGE_SIZE - at;
+      if (offset <= -PAGE_SIZE || offset >= segment.length) continue;
+      const original = Math.floor((segment.address + offset - this.#framesAt) / PAGE_SIZE);
+      if (original !== from && !copies.some(copy => copy.page === page && copy.frame === from)) continue;
+      copies.push({ page, frame: to });
+      this.#countFrame(to, 1, true);
+    }
   }
 
   bytes(segment: MemorySegment): Uint8Array {
     return this.#bytes.subarray(segment.address, segment.address + segment.length);
   }
 
-  #count(segment: MemorySegment, change: number): void {
-    const first = (segment.address - this.#framesAt) >>> PAGE_SHIFT;
-    const last = (segment.address + segment.length - 1 - this.#framesAt) >>> PAGE_SHIFT;
-    for (let frame = first; frame <= last; frame += 1) {
-      const count = (this.#pins.get(frame) ?? 0) + change;
-      if (count > 0) this.#pins.set(frame, count);
-      else this.#pins.delete(frame);
+  #land(segment: MemorySegment, { at, copies }: Landing): void {
+    for (const { page, frame } of copies) {
+      const pageAt = this.#ramAt + page * PAGE_SIZE;
+      const start = Math.max(at, pageAt);
+      const length = Math.min(at + segment.length, pageAt + PAGE_SIZE) - start;
+      const from = segment.address + start - at;
+      this.#bytes.copyWithin(this.#framesAt + frame * PAGE_SIZE + start - pageAt, from, from + length);
+      this.#frames.written?.(frame);
+      this.#countFrame(frame, -1, true);
     }
+    // The guest may have executed what was there before since the request began.
+    for (const frame of this.#framesOf(segment)) this.#frames.written?.(frame);
+  }
+
+  #framesOf({ address, length }: MemorySegment): number[] {
+    const first = (address - this.#framesAt) >>> PAGE_SHIFT;
+    const last = (address + length - 1 - this.#framesAt) >>> PAGE_SHIFT;
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  }
+
+  #count(segment: MemorySegment, change: number): void {
+    const written = this.#landings.has(segment);
+    for (const frame of this.#framesOf(segment)) this.#countFrame(frame, change, written);
+  }
+
+  #countFrame(frame: number, change: number, written: boolean): void {
+    if (written && this.#dmaPins !== undefined) this.#dmaPins[frame] = this.#dmaPins[frame]! + change;
+    const count = (this.#pins.get(frame) ?? 0) + change;
+    if (count > 0) this.#pins.set(frame, count);
+    else this.#pins.delete(frame);
   }
 
   #forLoad(at: number): number {

@@ -2,7 +2,7 @@
 // layout of everything in memory.
 export * from './layout';
 export { begin, run, settle, RAN_BUDGET, RAN_STOP, RAN_WAITING } from './run';
-export { copyFrame, frameForStore, frameOf } from './memory';
+export { copyFrame, frameForStore, frameOf, written } from './memory';
 export { beginEpoch, flushAll, peekFetch } from './mmu';
 export { dropAll, dropFrame, dropStale, forgetFrame } from './code';
 export { csrsChanged, readCsr, writeCsr } from './csr';

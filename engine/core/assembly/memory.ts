@@ -2,7 +2,8 @@
 // the page walker, device DMA, loaders) gets its frame from `frameForStore`, or from a store-TLB entry filled by it.
 import {
   CODE_INDEX, CODE_META, EPOCH, FRAMES, FRAME_CODE, FRAME_SHARED, FRAME_STATE, FRAME_TAIL, HOLDING, MAP_CHUNK, MAP_COUNT,
-  MAP_DIRECTORY, MAP_LOOKUPS, MAP_RANGES, MMIO_FAULT, MMIO_HIGH, PAGE_EPOCH, RAM_BASE, RAM_PAGES, STALE_LIST,
+  MAP_DIRECTORY, MAP_LOOKUPS, MAP_RANGES, MMIO_FAULT, MMIO_HIGH, PAGE_EPOCH, RAM_BASE, RAM_PAGES, RESERVATION,
+  STALE_LIST,
 } from './layout';
 import { cowFault, mmioLoad, mmioStore } from './host';
 import { leave } from './hart';
@@ -42,9 +43,14 @@ export function frameAddress(frame: u32): u32 {
   return FRAMES + (frame << 12);
 }
 
-/** Copies a frame; the host's own way to copy shared memory is several times slower. */
+/**
+ * Copies a frame for the page that moves there. A reservation moves with it, so that the guest cannot tell. The host's
+ * own way to copy shared memory is several times slower.
+ */
 export function copyFrame(from: u32, to: u32): void {
   memory.copy(frameAddress(to), frameAddress(from), 4096);
+  const offset = load<u64>(RESERVATION) - <u64>frameAddress(from);
+  if (offset < 4096) store<u64>(RESERVATION, <u64>frameAddress(to) + offset);
 }
 
 /** Makes a page writable and says which frame to write. */
@@ -75,6 +81,11 @@ function giveOwnFrame(page: u32): void {
   if (frameOf(page) == before) return;
   forgetFrame(before);
   leave();
+}
+
+/** A device wrote into a frame that it was given some time ago. */
+export function written(frame: u32): void {
+  if (load<u8>(FRAME_STATE + frame) & (FRAME_CODE | FRAME_TAIL)) markStale(frame);
 }
 
 /**
