@@ -120,3 +120,35 @@ it('a power cut while the refcount table moves leaves one of the two', { timeout
   }
   expect(places.size).toBeGreaterThan(1);
 });
+
+it('a power cut while tables shared with a snapshot are copied loses nothing of either', {
+  timeout: 120_000,
+}, async () => {
+  const random = new Random(78);
+  const name = path.join(temporaryFolder(), 'shared.qcow2');
+  const memory = new MemoryFile('shared.qcow2');
+  await createImage(memory, { size: 2 ** 20, clusterSize: 4096 });
+  const first = await openImage(memory);
+  const old = randomBytes(random, 2 ** 18);
+  await first.write(0, [old]);
+  await first.close();
+  await saveFile(memory, name);
+  await qemuImg('snapshot', '-c', 'shared', name);
+  const start = (await loadFile(name)).content();
+  const file = new FaultyFile(random, new MemoryFile('shared.qcow2', start), true);
+  const image = await openImage(file);
+  const data = randomBytes(random, 512);
+  await image.write(8192, [data]);
+  await image.flush();
+  await image.close();
+  for (let cut = 0; cut <= file.events.length; cut += 1) {
+    for (let times = 0; times < 12; times += 1) {
+      const after = fileAfterCut(start, file.events, cut, random);
+      expect(await checkImage(after)).toMatchObject({ corruptions: 0 });
+      const content = await contentOf(await openImage(after), 0, old.length);
+      const expected = old.slice();
+      if (firstDifference(content.subarray(8192, 8704), data) < 0) expected.set(data, 8192);
+      expect(firstDifference(content, expected), `cut ${cut}`).toBe(-1);
+    }
+  }
+});
