@@ -75,6 +75,11 @@ export class Layer implements Disk {
     return this.#disk.readonly || this.#frozen;
   }
 
+  /** How its file is open; a frozen layer may still be open for writing. */
+  get access(): 'read' | 'write' {
+    return this.#file.readonly ? 'read' : 'write';
+  }
+
   get backing(): Layer | undefined {
     return this.#backing;
   }
@@ -146,37 +151,40 @@ export class Layer implements Disk {
       if (this.#broken !== undefined) throw this.#broken;
       // What cannot be made durable must stay open, or it would be lost.
       if (!this.#disk.readonly) await this.#disk.flush();
-      const was = { access: this.#file.readonly ? ('read' as const) : ('write' as const), backing: this.#backing };
+      const was = { access: this.access, backing: this.#backing };
       // All that closing has left to do is to free clusters; failing at that leaks them.
       await this.#disk.close().catch(() => undefined);
       try {
+        await this.#openFile(to.access ?? was.access);
         await to.change?.(this.#file);
-        await this.#openAgain(
-          to.access ?? was.access,
-          to.backing === undefined ? was.backing : (to.backing ?? undefined),
-        );
+        await this.#openDisk(to.backing === undefined ? was.backing : (to.backing ?? undefined));
       } catch (thrown) {
-        await this.#openAgain(was.access, was.backing).catch(again => {
+        try {
+          await this.#openFile(was.access);
+          await this.#openDisk(was.backing);
+        } catch (again) {
           this.#broken = again;
-        });
+        }
         throw thrown;
       }
     });
   }
 
-  async #openAgain(access: 'read' | 'write', backing: Layer | undefined): Promise<void> {
-    if (this.#file.readonly !== (access === 'read')) {
-      // A lock cannot be held for reading and for writing at once.
-      const before = this.#file.readonly ? 'read' : 'write';
-      await this.#file.close();
-      try {
-        this.#file = await this.folder.open(this.path, access);
-      } catch (thrown) {
-        this.#file = await this.folder.open(this.path, before);
-        throw thrown;
-      }
+  async #openFile(access: 'read' | 'write'): Promise<void> {
+    const before = this.access;
+    if (before === access) return;
+    // A lock cannot be held for reading and for writing at once.
+    await this.#file.close();
+    try {
+      this.#file = await this.folder.open(this.path, access);
+    } catch (thrown) {
+      this.#file = await this.folder.open(this.path, before);
+      throw thrown;
     }
-    const { folder, path, format, codecs } = this;
+  }
+
+  async #openDisk(backing: Layer | undefined): Promise<void> {
+    const { folder, path, format, access, codecs } = this;
     this.#disk = await openDisk({ folder, path, format, access, backing, codecs }, this.#file);
     this.#backing = backing;
   }

@@ -1,0 +1,244 @@
+// A machine's disk under random requests and jobs, beside a plain array that says what must be read.
+
+import type { Layer, LayerFormat } from '../../engine/disk/chain/layer.ts';
+import { LiveDisk } from '../../engine/disk/chain/live-disk.ts';
+import { layersFrom, openChain } from '../../engine/disk/chain/open.ts';
+import { createOverlay } from '../../engine/disk/chain/overlay.ts';
+import { type CommitParts, commit } from '../../engine/disk/jobs/commit.ts';
+import { compact, convert } from '../../engine/disk/jobs/convert.ts';
+import { copyLayer } from '../../engine/disk/jobs/copy.ts';
+import { Job } from '../../engine/disk/jobs/job.ts';
+import { rebase } from '../../engine/disk/jobs/rebase.ts';
+import { resizeLayer } from '../../engine/disk/jobs/resize.ts';
+import { stream } from '../../engine/disk/jobs/stream.ts';
+import { type CreateOptions, createImage } from '../../engine/disk/qcow2/create.ts';
+import type { MemoryFolder } from './memory-folder.ts';
+import { contentOf, firstDifference, type Random, randomBytes, scattered } from './qcow2/images.ts';
+import { codecs } from './qcow2/qemu.ts';
+
+const SECTOR = 512;
+
+export class JobsMachine {
+  readonly random: Random;
+  readonly folder: MemoryFolder;
+  /** What must be read. */
+  expected: Uint8Array;
+  /** What is recorded, durably, as the machine's disk. */
+  recorded: { path: string; format: LayerFormat };
+  live!: LiveDisk;
+  readonly clusterSizes: readonly number[];
+  #names = 0;
+  /** Deeds, for the message of a failure. */
+  readonly log: string[] = [];
+
+  private constructor(random: Random, folder: MemoryFolder, size: number) {
+    this.random = random;
+    this.folder = folder;
+    this.expected = new Uint8Array(size);
+    const base = random.pick([512, 1024, 4096, 16_384, 65_536]);
+    this.clusterSizes = [base, base, base * 2];
+    this.recorded =
+      random.below(3) === 0 ? { path: 'base.raw', format: 'raw' } : { path: 'base.qcow2', format: 'qcow2' };
+  }
+
+  static async create(random: Random, folder: MemoryFolder): Promise<JobsMachine> {
+    const clusters = 4 + random.below(60);
+    const machine = new JobsMachine(random, folder, 0);
+    const size = Math.max(SECTOR * 8, clusters * Math.min(16_384, machine.clusterSizes[0]!) - SECTOR * random.below(8));
+    machine.expected = new Uint8Array(size);
+    const { path, format } = machine.recorded;
+    if (format === 'raw') {
+      machine.expected = randomBytes(random, size);
+      folder.add(path, machine.expected);
+    } else {
+      const file = await folder.create(path);
+      await createImage(file, machine.imageOptions(size));
+      await file.close();
+    }
+    await machine.open();
+    return machine;
+  }
+
+  imageOptions(size: number): CreateOptions {
+    const { random } = this;
+    const clusterSize = random.pick(this.clusterSizes);
+    const extendedL2 = clusterSize >= 16_384 && random.below(2) === 0;
+    if (!extendedL2 && random.below(6) === 0) return { size, clusterSize, version: 2 };
+    return { size, clusterSize, extendedL2, refcountBits: random.pick([16, 16, 8, 64]) };
+  }
+
+  async open(): Promise<void> {
+    this.live = new LiveDisk(await openChain(this.folder, this.recorded, { access: 'write', codecs }));
+  }
+
+  async reopen(): Promise<void> {
+    await this.live.close();
+    await this.open();
+  }
+
+  newName = (): string => {
+    this.#names += 1;
+    return `o${this.#names}.qcow2`;
+  };
+
+  record = async (path: string): Promise<void> => {
+    const layer = layersFrom(this.live.active).find(one => one.path === path);
+    this.recorded = { path, format: layer?.format ?? 'qcow2' };
+  };
+
+  get layers(): Layer[] {
+    return layersFrom(this.live.active);
+  }
+
+  async overlay(): Promise<void> {
+    const clusterSize = this.random.pick(this.clusterSizes);
+    const extendedL2 = clusterSize >= 16_384 && this.random.below(2) === 0;
+    await this.live.exclusively(async () => {
+      const overlay = await createOverlay(this.live.active, this.newName(), { clusterSize, extendedL2 });
+      await this.record(overlay.path);
+      await this.live.switchTo(overlay).frozen;
+    });
+  }
+
+  range(): { offset: number; length: number } {
+    const { random } = this;
+    const sectors = this.expected.length / SECTOR;
+    if (random.below(12) === 0) return { offset: 0, length: this.expected.length };
+    const offset = random.below(sectors);
+    const length = Math.min(sectors - offset, 1 + random.below(random.pick([1, 8, 64, 200])));
+    return { offset: offset * SECTOR, length: length * SECTOR };
+  }
+
+  /** Several requests at once, on ranges of their own. */
+  async requests(): Promise<void> {
+    const taken: { offset: number; length: number }[] = [];
+    for (let count = 1 + this.random.below(4); count > 0; count -= 1) {
+      const range = this.range();
+      const apart = taken.every(
+        one => one.offset + one.length <= range.offset || range.offset + range.length <= one.offset,
+      );
+      if (apart) taken.push(range);
+    }
+    const failed = (await Promise.allSettled(taken.map(range => this.request(range)))).find(
+      result => result.status === 'rejected',
+    );
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  /** A request, compared or taken over into what is expected. */
+  async request({ offset, length } = this.range()): Promise<void> {
+    const { random, live } = this;
+    const kind = random.below(10);
+    this.log.push(`request ${kind} ${offset} ${length}`);
+    if (kind < 5) {
+      const bytes = random.below(6) === 0 ? new Uint8Array(length) : randomBytes(random, length);
+      await live.write(offset, scattered(random, bytes));
+      this.expected.set(bytes, offset);
+    } else if (kind === 5) {
+      await live.writeZeroes(offset, length);
+      this.expected.fill(0, offset, offset + length);
+    } else if (kind === 6) {
+      await live.discard(offset, length);
+      this.#takeDiscarded(offset, length, await contentOf(live, offset, length));
+    } else if (kind === 7) await live.flush();
+    else this.#compare(await contentOf(live, offset, length), offset);
+  }
+
+  #takeDiscarded(offset: number, length: number, now: Uint8Array): void {
+    for (let at = 0; at < length; at += SECTOR) {
+      const sector = now.subarray(at, at + SECTOR);
+      if (sector.some(byte => byte !== 0)) this.#compare(sector, offset + at);
+    }
+    this.expected.set(now, offset);
+  }
+
+  commitParts(job: Job): CommitParts {
+    const { live, newName, record } = this;
+    const clusterSize = this.random.pick(this.clusterSizes);
+    const extendedL2 = clusterSize >= 16_384;
+    return { live, job, newName, record, needed: () => undefined, overlay: { clusterSize, extendedL2 } };
+  }
+
+  /** Runs a commit or stream with requests beside it, sometimes cancelled. Returns false when there is nothing to do. */
+  async liveJob(cancel = this.random.below(4) === 0): Promise<boolean> {
+    const { random, layers } = this;
+    if (layers.length < 2) return false;
+    const layer = layers[random.below(layers.length - 1)]!;
+    const isCommit = random.below(3) > 0;
+    const job = new Job(isCommit ? 'commit' : 'stream');
+    const below = layersFrom(layer).slice(1);
+    const base = isCommit ? undefined : below.slice(1)[random.below(below.length)];
+    this.log.push(
+      `${job.kind} ${layer.path} to ${base?.path} cancel ${cancel} of ${layers.map(one => one.path).join()}`,
+    );
+    const work = job.run(() =>
+      isCommit ? commit(this.commitParts(job), layer) : stream({ live: this.live, job }, layer, base),
+    );
+    let ended = false;
+    const end = work.then(() => {
+      ended = true;
+    });
+    end.catch(() => {
+      ended = true;
+    });
+    for (let count = 0; !ended || count < 3; count += 1) {
+      if (cancel && count === 1) job.cancel();
+      await this.requests();
+      if (count > 200) break;
+    }
+    await end;
+    return true;
+  }
+
+  /** Jobs that want the machine off. */
+  async offlineJob(): Promise<void> {
+    const { random } = this;
+    const top = this.live.active;
+    const kind = random.pick(['resize', 'compact', 'rebase', 'convert', 'copy'] as const);
+    this.log.push(`${kind} ${this.layers.map(one => one.path).join()}`);
+    const job = new Job(kind);
+    if (kind === 'resize') {
+      const size = Math.max(SECTOR, this.expected.length + SECTOR * (random.below(400) - 150));
+      await resizeLayer(top, size);
+      const before = this.expected;
+      this.expected = new Uint8Array(size);
+      this.expected.set(before.subarray(0, size));
+    } else if (kind === 'compact') {
+      const compress = top.format === 'qcow2' && random.below(2) === 0;
+      await top.flush();
+      await job.run(() => compact(top, { compress }, job));
+    } else if (kind === 'rebase') {
+      if (top.format === 'raw') return;
+      await job.run(() => rebase(top, this.layers.slice(2)[random.below(this.layers.length)], job));
+    } else if (kind === 'convert') {
+      const to = this.newName();
+      const format = random.pick(['raw', 'qcow2'] as const);
+      const options =
+        format === 'raw' ? { format } : { format, image: this.#imageFor(), compress: random.below(2) === 0 };
+      await job.run(() => convert(top, this.folder, to, { ...options, codecs }, job));
+      this.recorded = { path: to, format };
+    } else {
+      const to = this.newName();
+      await top.flush();
+      top.freeze();
+      await job.run(() => copyLayer(top, to, { sparse: random.below(2) === 0 }, job));
+      top.thaw();
+      this.recorded = { path: to, format: top.format };
+    }
+    await this.reopen();
+  }
+
+  #imageFor(): Omit<CreateOptions, 'size' | 'backing'> {
+    const { size: _, ...options } = this.imageOptions(SECTOR);
+    return options;
+  }
+
+  async verify(): Promise<void> {
+    this.#compare(await contentOf(this.live), 0);
+  }
+
+  #compare(got: Uint8Array, offset: number): void {
+    const at = firstDifference(got, this.expected.subarray(offset, offset + got.length));
+    if (at >= 0) throw new Error(`Wrong at byte ${offset + at} of ${this.expected.length}`);
+  }
+}
