@@ -596,4 +596,16 @@ suite.add('an access across the end of memory faults where memory ends', s => {
       .expectTrap(code, { cause, tval: end });
 });
 
+suite.add('device registers want aligned accesses', s => {
+  const qemuDiffers = 'QEMU 7.2 takes such accesses apart';
+  s.text('li a1, 0x10000000');
+  s.attempt('M', 'lbu a0, 7(a1)').expectDone('a byte', 'M');
+  s.attempt('M', 'lhu a0, 1(a1)')
+    .expectSaved('load', 8, 5, { qemuDiffers })
+    .expectSaved('tval', 16, 0x10000001, { qemuDiffers });
+  s.attempt('M', 'sw a0, 2(a1)')
+    .expectSaved('store', 8, 7, { qemuDiffers })
+    .expectSaved('tval', 16, 0x10000002, { qemuDiffers });
+});
+
 suite.define('Without translation');
