@@ -115,7 +115,7 @@ async function switchAway(parts: CommitParts): Promise<void> {
 }
 
 /** Makes the base writable, and of the layer's size. */
-async function prepareBase(base: Layer, layer: Layer): Promise<void> {
+export async function prepareBase(base: Layer, layer: Layer): Promise<void> {
   base.thaw();
   if (base.readonly) await base.reopen({ access: 'write' });
   await resizeLayer(base, layer.size);

@@ -1,0 +1,291 @@
+// What `afterimage disk` does, in a process of its own: images are untrusted.
+import path from 'node:path';
+import type { DiskCommand, DiskFormat, DiskResult, ImageOptions } from '../api/disk.ts';
+import { AfterimageError, assertNever } from '../base/errors.ts';
+import { createWhole } from '../disk/chain/folder.ts';
+import type { Layer } from '../disk/chain/layer.ts';
+import { LiveDisk } from '../disk/chain/live-disk.ts';
+import { closeChain, layersFrom, openChain } from '../disk/chain/open.ts';
+import { backingName, backingPath } from '../disk/chain/paths.ts';
+import { copyDown, prepareBase } from '../disk/jobs/commit.ts';
+import { compact, convert, optionsOf } from '../disk/jobs/convert.ts';
+import { Job, type JobKind } from '../disk/jobs/job.ts';
+import { pivot, rebase } from '../disk/jobs/rebase.ts';
+import { resizeLayer } from '../disk/jobs/resize.ts';
+import { stream } from '../disk/jobs/stream.ts';
+import { checkImage } from '../disk/qcow2/check.ts';
+import { type CreateOptions, createImage } from '../disk/qcow2/create.ts';
+import { repairImage } from '../disk/qcow2/repair.ts';
+import { benchDisk } from './disk-bench.ts';
+import { clusterCodecs } from './disk-codecs.ts';
+import { HostFolder } from './disk-folder.ts';
+import { chainInfo, chainMap } from './disk-info.ts';
+
+/** Bytes done and bytes in all. */
+export type Progress = (done: number, total: number) => void;
+
+type OnFile = Exclude<DiskCommand, { kind: 'create' }>;
+
+export async function runDiskCommand(command: DiskCommand, progress: Progress): Promise<DiskResult> {
+  if (command.kind === 'create') return await create(command);
+  if (command.kind === 'check') return await check(command);
+  if (command.kind === 'info' && !command.backingChain) return await infoOfOne(command);
+  const chain = await open(command, WRITERS.includes(command.kind) ? 'write' : 'read');
+  // Some commands end with the file gone or replaced, and close the chain themselves.
+  let closed = false;
+  const close = async () => {
+    closed = true;
+    await closeChain(chain);
+  };
+  try {
+    const result = await onChain(command, chain, progress, close);
+    if (!closed) await close();
+    return result;
+  } catch (thrown) {
+    if (!closed) await close().catch(() => undefined);
+    throw thrown;
+  }
+}
+
+const WRITERS: readonly DiskCommand['kind'][] = ['compact', 'resize', 'rebase', 'commit', 'stream'];
+
+async function onChain(
+  command: Exclude<OnFile, { kind: 'check' }>,
+  chain: Layer,
+  progress: Progress,
+  close: () => Promise<void>,
+): Promise<DiskResult> {
+  switch (command.kind) {
+    case 'info':
+      return { kind: 'info', layers: await chainInfo(layersFrom(chain)) };
+    case 'map':
+      return { kind: 'map', entries: await chainMap(chain) };
+    case 'convert':
+      return await converted(command, chain, progress);
+    case 'compact': {
+      const job = jobOf('compact', progress);
+      return { kind: 'compact', freed: (await job.run(() => compact(chain, command, job))) ?? 0 };
+    }
+    case 'resize':
+      return await resized(command, chain);
+    case 'rebase':
+      return await rebased(command, chain, progress);
+    case 'commit':
+      return await committed(command, chain, progress, close);
+    case 'stream':
+      return await streamed(command, chain, progress, close);
+    case 'bench':
+      return await benched(command, chain, close);
+    default:
+      return assertNever(command, 'disk command');
+  }
+}
+
+interface Place {
+  readonly folder: HostFolder;
+  readonly name: string;
+}
+
+/** A file given on the command line; what stands below it must be in its folder. */
+function placeOf(file: string): Place {
+  return { folder: new HostFolder(path.dirname(path.resolve(file))), name: path.basename(file) };
+}
+
+interface FileCommand {
+  readonly file: string;
+  readonly format: DiskFormat;
+  readonly backingFormat?: DiskFormat;
+}
+
+async function open({ file, format, backingFormat }: FileCommand, access: 'read' | 'write'): Promise<Layer> {
+  const { folder, name } = placeOf(file);
+  return await openChain(
+    folder,
+    { path: name, format },
+    { access, codecs: clusterCodecs, ...(backingFormat === undefined ? {} : { assumedFormat: backingFormat }) },
+  );
+}
+
+/** Progress in steps that a person can see, not one message for every piece. */
+const PROGRESS_STEPS = 200;
+
+function jobOf(kind: JobKind, progress: Progress): Job {
+  let last = -1;
+  return new Job(kind, undefined, ({ done, total }) => {
+    const step = Math.floor((done / Math.max(1, total)) * PROGRESS_STEPS);
+    if (step === last) return;
+    last = step;
+    progress(done, total);
+  });
+}
+
+async function create(command: Extract<DiskCommand, { kind: 'create' }>): Promise<DiskResult> {
+  const { folder, name } = placeOf(command.file);
+  if (await folder.exists(name)) throw new AfterimageError('state', 'The file exists already', { path: command.file });
+  const size = command.size ?? (await sizeOfBacking(command, folder, name));
+  await createWhole(folder, name, async file => {
+    if (command.format === 'raw') return await file.truncate(size);
+    await createImage(file, createOptions(command.options, size, command.backing));
+  });
+  return { kind: 'create' };
+}
+
+async function sizeOfBacking(
+  { backing }: Extract<DiskCommand, { kind: 'create' }>,
+  folder: HostFolder,
+  name: string,
+): Promise<number> {
+  if (backing === undefined) throw new AfterimageError('usage', 'A disk without a backing file needs a size');
+  const place = { path: backingPath(name, backing.name), format: backing.format };
+  const below = await openChain(folder, place, { access: 'read', codecs: clusterCodecs });
+  await closeChain(below);
+  return below.size;
+}
+
+function createOptions(
+  options: ImageOptions,
+  size: number,
+  backing: { readonly name: string; readonly format: DiskFormat } | undefined,
+): CreateOptions {
+  if (backing !== undefined) backingPath('image', backing.name);
+  return {
+    ...options,
+    size,
+    ...(backing === undefined ? {} : { backing: { path: backing.name, format: backing.format } }),
+  };
+}
+
+/** Of the file alone: what is below it need not be there. */
+async function infoOfOne(command: FileCommand): Promise<DiskResult> {
+  const { folder, name } = placeOf(command.file);
+  return { kind: 'info', layers: await chainInfo([{ folder, path: name, format: command.format }]) };
+}
+
+async function check(command: Extract<DiskCommand, { kind: 'check' }>): Promise<DiskResult> {
+  if (command.format !== 'qcow2') {
+    throw new AfterimageError('unsupported', 'A raw disk has nothing to check', { path: command.file });
+  }
+  const { folder, name } = placeOf(command.file);
+  const file = await folder.open(name, command.repair ? 'write' : 'read');
+  try {
+    const report = command.repair ? (await repairImage(file)).after : await checkImage(file);
+    const { corruptions, leaks, allocatedClusters, end, findings } = report;
+    return { kind: 'check', corruptions, leaks, repaired: command.repair, allocatedClusters, end, findings };
+  } finally {
+    await file.close();
+  }
+}
+
+async function converted(
+  command: Extract<DiskCommand, { kind: 'convert' }>,
+  chain: Layer,
+  progress: Progress,
+): Promise<DiskResult> {
+  const { folder, name } = placeOf(command.to);
+  const job = jobOf('convert', progress);
+  const { compress, toFormat, options } = command;
+  await job.run(() =>
+    convert(chain, folder, name, { format: toFormat, image: options, compress, codecs: clusterCodecs }, job),
+  );
+  return { kind: 'convert' };
+}
+
+async function resized(command: Extract<DiskCommand, { kind: 'resize' }>, chain: Layer): Promise<DiskResult> {
+  const size = command.relative ? chain.size + command.size : command.size;
+  if (size < chain.size && !command.shrink) {
+    const context = { path: command.file, size: chain.size };
+    throw new AfterimageError('usage', 'The disk would lose its end; give --shrink if that is meant', context);
+  }
+  await resizeLayer(chain, size);
+  return { kind: 'resize', size };
+}
+
+async function rebased(
+  command: Extract<DiskCommand, { kind: 'rebase' }>,
+  chain: Layer,
+  progress: Progress,
+): Promise<DiskResult> {
+  const { backing, unsafe } = command;
+  const { folder } = chain;
+  let below: Layer | undefined;
+  if (backing !== undefined) {
+    const place = { path: backingPath(chain.path, backing.name), format: backing.format };
+    below = await openChain(folder, place, { access: 'read', codecs: clusterCodecs });
+    await refuseCircle(chain, below);
+  }
+  const before = layersFrom(chain).slice(1);
+  const job = jobOf('rebase', progress);
+  if (!unsafe) await job.run(() => rebase(chain, below, job));
+  else {
+    await pivot(chain, below);
+    for (const layer of before) await layer.close();
+  }
+  return { kind: 'rebase' };
+}
+
+async function refuseCircle(chain: Layer, below: Layer): Promise<void> {
+  const own = await chain.folder.identity(chain.path);
+  for (const { folder, path: name } of layersFrom(below)) {
+    if ((await folder.identity(name)) !== own) continue;
+    await closeChain(below);
+    throw new AfterimageError('usage', 'The new backing file stands on the image itself', { path: name });
+  }
+}
+
+async function committed(
+  command: Extract<DiskCommand, { kind: 'commit' }>,
+  chain: Layer,
+  progress: Progress,
+  close: () => Promise<void>,
+): Promise<DiskResult> {
+  const { backing: base, image, folder, path: name, size } = chain;
+  if (base === undefined || image === undefined) {
+    throw new AfterimageError('usage', 'There is no backing file to commit into', { path: command.file });
+  }
+  if (image.header.snapshots.count > 0) {
+    throw new AfterimageError('unsupported', 'An image with internal snapshots cannot be committed', {
+      path: command.file,
+    });
+  }
+  const job = jobOf('commit', progress);
+  await job.run(async () => {
+    await prepareBase(base, chain);
+    await copyDown(chain, base, job);
+  });
+  const options = optionsOf(image);
+  const reference = { path: backingName(name, base.path), format: base.format };
+  await close();
+  // Only now: its content is durable below.
+  if (command.remove) await folder.remove(name);
+  else await createWhole(folder, name, file => createImage(file, { ...options, size, backing: reference }));
+  await folder.flush();
+  return { kind: 'commit' };
+}
+
+async function streamed(
+  command: Extract<DiskCommand, { kind: 'stream' }>,
+  chain: Layer,
+  progress: Progress,
+  close: () => Promise<void>,
+): Promise<DiskResult> {
+  const base = command.base === undefined ? undefined : layersFrom(chain).find(({ path: one }) => one === command.base);
+  if (command.base !== undefined && base === undefined) {
+    throw new AfterimageError('usage', 'The base is not below the image', { path: command.file, base: command.base });
+  }
+  const job = jobOf('stream', progress);
+  const unused = await job.run(() => stream({ live: new LiveDisk(chain), job }, chain, base));
+  await close();
+  return { kind: 'stream', unused: unused ?? [] };
+}
+
+async function benched(
+  command: Extract<DiskCommand, { kind: 'bench' }>,
+  chain: Layer,
+  close: () => Promise<void>,
+): Promise<DiskResult> {
+  if (command.write) await chain.reopen({ access: 'write' });
+  const live = new LiveDisk(chain);
+  const result = await benchDisk(live, command);
+  await close();
+  return { kind: 'bench', ...result };
+}
