@@ -20,7 +20,7 @@ export const PAGES = 60;
 
 export async function formatMedium(world: World, options = { bytes: 8 * 2 ** 20, unit: 8192, slotBytes: 16_384 }) {
   const file = world.writable('medium');
-  await file.truncate(options.bytes);
+  await file.write(options.bytes - 1, [new Uint8Array(1)]);
   await RawMedium.format(file, options);
   await file.close();
 }
