@@ -1,6 +1,6 @@
 // The A extension: unprivileged specification 8.
 import { PTE, SV39 } from '../framework/page-tables.ts';
-import { Suite } from './scenario.ts';
+import { Suite } from './suite.ts';
 
 const suite = new Suite();
 
@@ -56,8 +56,8 @@ suite.add('misaligned addresses', s => {
     for (const offset of [1, 2, size - 1]) {
       s.text(`li a1, ${at + offset}\nli a0, 9`)
         .attempt('M', code)
-        .expectSaved(`${code} at ${offset}: cause`, 8, 6, { qemuDiffers });
-      s.expectSaved('tval', 16, at + offset, { qemuDiffers }).expect('register', 'a0', 9n, { qemuDiffers });
+        .expectSaved(`${code} at ${offset}: cause`, 'cause', 6, { qemuDiffers });
+      s.expectSaved('tval', 'tval', at + offset, { qemuDiffers }).expect('register', 'a0', 9n, { qemuDiffers });
     }
   }
   s.expectMemory('memory', at, 0n);
@@ -81,11 +81,11 @@ suite.add('pages that may not be read or written', s => {
   const qemuDiffers = 'QEMU 7.2 with one hart reports a load, or fails an SC first';
   for (const code of ['amoadd.d a0, a0, (a1)', 'sc.d a0, a0, (a1)', 'amoor.w a0, zero, (a1)']) {
     s.attempt('S', code)
-      .expectSaved(`${code}: cause`, 8, 15, { qemuDiffers })
-      .expectSaved('tval', 16, va, { qemuDiffers });
+      .expectSaved(`${code}: cause`, 'cause', 15, { qemuDiffers })
+      .expectSaved('tval', 'tval', va, { qemuDiffers });
     s.expect('register', 'a0', 41n, { qemuDiffers });
   }
-  s.attempt('S', 'amoadd.d a0, zero, (a3)').expectSaved('AMO of no page: cause', 8, 15, { qemuDiffers });
+  s.attempt('S', 'amoadd.d a0, zero, (a3)').expectSaved('AMO of no page: cause', 'cause', 15, { qemuDiffers });
   s.text('li a4, 1')
     .attempt('S', 'amoadd.d a0, a4, (a2)')
     .expectDone('AMO of a writable page', 'S')
@@ -103,10 +103,10 @@ suite.add('a reservation outlives a trap, or not, but never lies', s => {
 suite.add('where no memory is', s => {
   s.text('li a1, 0x28000000');
   s.attempt('M', 'lr.w a0, (a1)').expectTrap('LR', { cause: 5, tval: 0x28000000n });
-  s.attempt('M', 'amoadd.w a0, zero, (a1)').expectSaved('AMO', 8, 7, { qemuDiffers: 'QEMU 7.2 reports a load' });
+  s.attempt('M', 'amoadd.w a0, zero, (a1)').expectSaved('AMO', 'cause', 7, { qemuDiffers: 'QEMU 7.2 reports a load' });
   // Device registers do not support them here.
   s.text('li a1, 0x2000000').attempt('M', 'amoadd.w a0, zero, (a1)');
-  s.expectSaved('AMO of a device', 8, 7, { qemuDiffers: 'QEMU lets AMOs reach devices' });
+  s.expectSaved('AMO of a device', 'cause', 7, { qemuDiffers: 'QEMU lets AMOs reach devices' });
 });
 
 suite.define('Atomic memory operations');

@@ -1,5 +1,5 @@
 // Instructions that generated programs leave out (test/lockstep/generate.ts says why), and a few edges by name.
-import { Suite } from './scenario.ts';
+import { Suite } from './suite.ts';
 
 const suite = new Suite();
 

@@ -2,7 +2,8 @@
 // these programs only look at what comes after one.
 import { encode, encodeCompressed } from '../framework/encode.ts';
 import { PTE, SV39 } from '../framework/page-tables.ts';
-import { type Scenario, Suite } from './scenario.ts';
+import type { Scenario } from './scenario.ts';
+import { Suite } from './suite.ts';
 
 const { V, R, W, X, U, A, D } = PTE;
 const ALL = V | R | W | X | A | D;

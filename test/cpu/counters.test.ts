@@ -1,5 +1,6 @@
 // Counters and timers: privileged specification 3.1.10 to 3.1.12, 4.1.5, Sstc; unprivileged specification 10.
-import { type Mode, Suite } from './scenario.ts';
+import type { Mode } from './scenario.ts';
+import { Suite } from './suite.ts';
 
 const TM = 2n;
 const STCE = 1n << 63n;

@@ -1,6 +1,7 @@
 // Random CSR instructions in random modes, compared with QEMU. `SEED=... npx vitest run test/cpu/csr-random` repeats a run.
 import { Random } from '../contract/random.ts';
-import { type Mode, type Scenario, Suite } from './scenario.ts';
+import type { Mode, Scenario } from './scenario.ts';
+import { Suite } from './suite.ts';
 
 const SEED = Number(process.env.SEED ?? 1);
 const STEPS = 600;

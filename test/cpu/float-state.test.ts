@@ -1,5 +1,5 @@
 // The state of the floating-point unit in mstatus.FS: privileged specification 3.1.6.6; rounding modes: unprivileged 11.2.
-import { Suite } from './scenario.ts';
+import { Suite } from './suite.ts';
 
 const FS = 3n << 13n;
 const OFF = 0n;
@@ -46,8 +46,8 @@ suite.add('everything about it is illegal while it is off', s => {
     const source = text.replace('c.nop', 'c.addi zero, 0').replace('f8, a1, 0', 'f8, a1, 0');
     s.write('mstatus', OFF)
       .attempt('M', source)
-      .expectSaved(`${text}: cause`, 8, 2)
-      .expectSaved('epc', 24, s.lastAttempt);
+      .expectSaved(`${text}: cause`, 'cause', 2)
+      .expectSaved('epc', 'epc', s.lastAttempt);
     s.expect('integer register', 'a0', 0x2an).expectMemory('memory', data, 0x1122334455667788n);
     s.write('mstatus', DIRTY).expect(`${text}: f1`, 'f1', 0x7777777777777777n).expectCsr('fcsr', 'fcsr', 0x55n);
   }

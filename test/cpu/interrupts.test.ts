@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { RAM_BASE } from '../../engine/core/core.ts';
 import { Assembler } from '../framework/assembler.ts';
 import { BareMachine, coreModule } from '../framework/bare-machine.ts';
-import { type Mode, type Scenario, Suite } from './scenario.ts';
+import type { Mode, Scenario } from './scenario.ts';
+import { Suite } from './suite.ts';
 
 const SSI = 1;
 const MSI = 3;
@@ -59,8 +60,8 @@ for (const mode of ['U', 'S', 'M'] as const) {
         s.clear('mstatus', MPIE).attempt(mode, code);
         if (mode === 'M' && !on) s.expectDone(`${cause} with MIE off`, 'M');
         else {
-          s.expectSaved(`${cause}: cause`, 8, INTERRUPT | BigInt(cause)).expectSaved('tval', 16, 0n);
-          s.expectSaved('epc', 24, mode === 'M' ? s.after(8) : s.lastAttempt);
+          s.expectSaved(`${cause}: cause`, 'cause', INTERRUPT | BigInt(cause)).expectSaved('tval', 'tval', 0n);
+          s.expectSaved('epc', 'epc', mode === 'M' ? s.after(8) : s.lastAttempt);
         }
       }
       s.write('mie', 0n).attempt(mode, 'nop').expectDone(`${cause} that is not in mie`, mode);
@@ -102,7 +103,7 @@ suite.add('the order of those that come together', s => {
       together.reduce((bits, cause) => bits | bit(cause), 0n),
     );
     pend(s, together);
-    s.attempt('S', 'nop').expectSaved(`of ${together}`, 8, INTERRUPT | BigInt(first), QEMU_ORDER);
+    s.attempt('S', 'nop').expectSaved(`of ${together}`, 'cause', INTERRUPT | BigInt(first), QEMU_ORDER);
     quiet(s);
   }
 });
@@ -130,7 +131,7 @@ suite.add('M-mode comes before what is delegated', s => {
   s.write('mie', bit(SEI) | bit(STI));
   pend(s, [SEI, STI]);
   s.attempt('S', 'nop')
-    .expectSaved('STI, not SEI', 8, INTERRUPT | BigInt(STI))
+    .expectSaved('STI, not SEI', 'cause', INTERRUPT | BigInt(STI))
     .expect('S-mode was not entered', 's2', 0n);
   quiet(s);
   s.write('mideleg', 0n);
@@ -210,7 +211,7 @@ suite.add('in a loop without end', s => {
     s.text(`li t5, 0x200bff8\nld t4, 0(t5)\naddi t4, t4, 200\nli t5, ${MTIMECMP}\nsd t4, 0(t5)`).write('mie', bit(MTI));
     s.attempt('S', `la s7, .endless${index}\n.endless${index}: ${loop}`).expectSaved(
       `loop ${index}`,
-      8,
+      'cause',
       INTERRUPT | BigInt(MTI),
     );
     quiet(s);
@@ -225,8 +226,8 @@ suite.add('WFI waits for the timer', s => {
     s.text(`li t5, 0x200bff8\nld s6, 0(t5)\naddi s6, s6, 500\nli t5, ${MTIMECMP}\nsd s6, 0(t5)`).write('mie', bit(MTI));
     if (mode === 'S') {
       s.attempt('S', 'wfi\nnop')
-        .expectSaved('from S-mode', 8, INTERRUPT | BigInt(MTI))
-        .expectSaved('behind the WFI', 24, s.after(4), REAL_TIME);
+        .expectSaved('from S-mode', 'cause', INTERRUPT | BigInt(MTI))
+        .expectSaved('behind the WFI', 'epc', s.after(4), REAL_TIME);
     } else {
       // With MIE off it ends without a trap.
       s.clear('mstatus', MPIE).attempt('M', 'wfi').expectDone('from M-mode, interrupts off', 'M');

@@ -1,6 +1,7 @@
 // Physical memory protection: privileged specification 3.7.
 import { PTE, SV39 } from '../framework/page-tables.ts';
-import { type Mode, type Scenario, Suite } from './scenario.ts';
+import type { Mode, Scenario } from './scenario.ts';
+import { Suite } from './suite.ts';
 
 const R = 1;
 const W = 2;
@@ -164,8 +165,8 @@ suite.add('an access must lie in its entry altogether', s => {
     for (const mode of ['S', 'M'] as const) {
       s.text(`li a1, ${at + offset}`)
         .attempt(mode, 'ld a2, 0(a1)')
-        .expectSaved(`${mode} ${offset}: cause`, 8, 5);
-      s.attempt(mode, 'sd a2, 0(a1)').expectSaved(`${mode} ${offset}: cause`, 8, 7);
+        .expectSaved(`${mode} ${offset}: cause`, 'cause', 5);
+      s.attempt(mode, 'sd a2, 0(a1)').expectSaved(`${mode} ${offset}: cause`, 'cause', 7);
     }
   }
 });
@@ -194,8 +195,8 @@ suite.add('without any entry below M-mode nothing goes', s => {
   s.write('pmpcfg0', 0n).text('sfence.vma');
   const qemuDiffers = 'QEMU 7.2 refuses the MRET instead';
   for (const mode of ['S', 'U'] as const) {
-    s.attempt(mode, 'nop').expectSaved(`${mode}: cause`, 8, 1, { qemuDiffers });
-    s.expectSaved(`${mode}: tval`, 16, s.lastAttempt, { qemuDiffers });
+    s.attempt(mode, 'nop').expectSaved(`${mode}: cause`, 'cause', 1, { qemuDiffers });
+    s.expectSaved(`${mode}: tval`, 'tval', s.lastAttempt, { qemuDiffers });
   }
   s.attempt('M', 'nop').expectDone('M', 'M');
 });
@@ -235,7 +236,7 @@ suite.add('MPRV takes the rights of MPP', s => {
     'M',
     `li t0, 0x1800\ncsrc mstatus, t0\nli t0, ${MPRV}\ncsrs mstatus, t0\nld a0, 0(a1)`,
   );
-  s.expectSaved('as U', 8, 5)
+  s.expectSaved('as U', 'cause', 5)
     .attempt('M', `li t0, ${MPRV | 0x1800n}\ncsrs mstatus, t0\nld a0, 0(a1)`)
     .expectDone('as M', 'M');
 });
@@ -262,8 +263,8 @@ suite.add('page tables are read and written with the rights of S-mode', s => {
   s.set('menvcfg', 1n << 61n).text(`li t5, ${leaf}\nld t6, 0(t5)\nandi t6, t6, ${~PTE.D}\nsd t6, 0(t5)\nsfence.vma`);
   s.attempt('S', 'sd a0, 0(a1)');
   const qemuDiffers = 'QEMU 7.2 writes the table whatever PMP says';
-  s.expectSaved('setting D in a read-only table: cause', 8, 7, { qemuDiffers });
-  s.expectSaved('setting D in a read-only table: tval', 16, va, { qemuDiffers });
+  s.expectSaved('setting D in a read-only table: cause', 'cause', 7, { qemuDiffers });
+  s.expectSaved('setting D in a read-only table: tval', 'tval', va, { qemuDiffers });
   s.write('satp', 0n);
 });
 
@@ -274,8 +275,8 @@ suite.add('a change counts without SFENCE.VMA where there are no page tables', s
     s.write('pmpaddr1', EVERYTHING)
       .write('pmpaddr0', napot(at, 4096))
       .write('pmpcfg0', BigInt(0x1f00 | NAPOT | bits));
-    s.attempt('U', 'ld a0, 0(a1)').expectSaved(`${bits}: load`, 8, bits & R ? 8 : 5);
-    s.attempt('U', 'sd a0, 0(a1)').expectSaved(`${bits}: store`, 8, bits & W ? 8 : 7);
+    s.attempt('U', 'ld a0, 0(a1)').expectSaved(`${bits}: load`, 'cause', bits & R ? 8 : 5);
+    s.attempt('U', 'sd a0, 0(a1)').expectSaved(`${bits}: store`, 'cause', bits & W ? 8 : 7);
   }
 });
 

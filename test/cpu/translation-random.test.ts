@@ -3,7 +3,8 @@
 // `SEED=... npx vitest run test/cpu/translation-random` repeats a run.
 import { Random } from '../contract/random.ts';
 import { type PageTables, PTE, SV39, SV48 } from '../framework/page-tables.ts';
-import { type Mode, type Scenario, Suite } from './scenario.ts';
+import type { Mode, Scenario } from './scenario.ts';
+import { Suite } from './suite.ts';
 
 const SEED = Number(process.env.SEED ?? 1);
 const STEPS = 500;

@@ -1,5 +1,6 @@
 // Traps: privileged specification 3.1.6 to 3.1.9, 3.1.14 to 3.1.17, 3.3 and 4.1.
-import { type Mode, type Scenario, Suite } from './scenario.ts';
+import type { Mode, Scenario } from './scenario.ts';
+import { Suite } from './suite.ts';
 
 const SIE = 1n << 1n;
 const MIE = 1n << 3n;
@@ -82,8 +83,8 @@ for (const trigger of TRIGGERS) {
       s.set('mstatus', MIE | SIE).text(trigger.prepare ?? '');
       s.attempt(mode, trigger.code, trigger.at);
       const options = trigger.qemuDiffers === undefined ? {} : { qemuDiffers: trigger.qemuDiffers };
-      s.expectSaved('mcause', 8, trigger.cause);
-      expectPlace(s, trigger, 16, 24, options);
+      s.expectSaved('mcause', 'cause', trigger.cause);
+      expectPlace(s, trigger, options);
       // MIE was on when the attempt began; the mode that MRET went to is now in MPP.
       s.expectTrapStatus('mstatus', MPP_OF[mode], MPP | MIE);
     });
@@ -97,7 +98,7 @@ for (const trigger of TRIGGERS) {
         .text('li s2, 99');
       s.attempt(mode, trigger.code, trigger.at);
       // What is not delegated (the call from S-mode) comes to M-mode at once.
-      s.expectSaved('mcause', 8, 9);
+      s.expectSaved('mcause', 'cause', 9);
       if (trigger.cause === 9) return;
       s.expect('scause', 's2', BigInt(trigger.cause));
       s.expect('sstatus', 's5', SPIE | (mode === 'S' ? SPP : 0n), { mask: SPIE | SPP | SIE });
@@ -109,10 +110,10 @@ for (const trigger of TRIGGERS) {
   }
 }
 
-function expectPlace(s: Scenario, trigger: Trigger, tval: number, epc: number, options: object): void {
+function expectPlace(s: Scenario, trigger: Trigger, options: object): void {
   const at = trigger.at ?? s.lastAttempt;
-  s.expectSaved('tval', tval, trigger.tval === 'pc' ? at : trigger.tval, options);
-  s.expectSaved('epc', epc, at);
+  s.expectSaved('tval', 'tval', trigger.tval === 'pc' ? at : trigger.tval, options);
+  s.expectSaved('epc', 'epc', at);
 }
 
 suite.add('exceptions of M-mode are never delegated', s => {
@@ -172,7 +173,7 @@ suite.add('SRET goes through the stack of SIE and SPP', s => {
     const to = s.fresh('to');
     s.clear('mstatus', SIE | SPIE | SPP).set('mstatus', spp | spie);
     s.attempt('S', `la a0, ${to}\ncsrw sepc, a0\nsret\nebreak\n${to}: nop`);
-    s.expectSaved(`${what}: mode`, 8, spp ? 9 : 8);
+    s.expectSaved(`${what}: mode`, 'cause', spp ? 9 : 8);
     s.expectTrapStatus(`${what}: status`, SPIE | (spie ? SIE : 0n), SIE | SPIE | SPP);
   }
 });
@@ -234,7 +235,7 @@ suite.add('instructions that trap write nothing', s => {
   s.attempt('U', 'csrrw a0, mscratch, a0').expectTrap('CSR', { cause: 2 }).expect('CSR', 'a0', 5n);
   s.attempt('M', 'csrrw a0, mhartid, a0').expectTrap('read-only CSR', { cause: 2 }).expect('read-only CSR', 'a0', 5n);
   s.attempt('M', `jalr a0, 0(a1)`)
-    .expectSaved('jump', 24, NOWHERE)
+    .expectSaved('jump', 'epc', NOWHERE)
     .expect('but the jump itself has happened', 'a0', s.after(4));
   s.text(`fmv.d.x f1, a0\nli a0, 1`).attempt('M', 'fld f1, 0(a1)').expectTrap('FP load', { cause: 5 });
 });
