@@ -129,6 +129,9 @@ export class HostFolder implements Folder {
     });
     const relative = path.relative(root, found);
     if (relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative)) return;
-    throw new AfterimageError('denied', 'A link leads out of the folder', { path: file, name });
+    throw new AfterimageError('denied', 'A link leads out of the folder; put the file itself there', {
+      path: file,
+      name,
+    });
   }
 }

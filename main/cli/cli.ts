@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { GIB, MEMORY_LIMITS, MIB } from '../../engine/api/settings.ts';
 import { AfterimageError } from '../../engine/base/errors.ts';
+import { addDisk } from './disk.ts';
 import { printable } from './explain.ts';
 import { collectDisks, parseCount, parseExpression, parseGranularity, parseMemory, parseSeconds } from './options.ts';
 import { STATUS } from './result.ts';
@@ -62,8 +63,11 @@ export async function commandLine(arguments_: readonly string[], parts: CommandL
   const runCommand = addRun(program).action(async (options: RunOptions) => {
     status = await run(options, parts.engineEntry);
   });
-  for (const command of [program, runCommand]) {
-    const help = command === program ? 'afterimage --help' : 'afterimage run --help';
+  const diskCommands = addDisk(program, ended => {
+    status = ended;
+  });
+  for (const command of [program, runCommand, ...diskCommands]) {
+    const help = command === program ? 'afterimage --help' : `afterimage ${wordsOf(command)} --help`;
     command.exitOverride().configureOutput({ outputError: (text, write) => write(oneLine(text, help)) });
   }
   try {
@@ -101,6 +105,12 @@ function addRun(program: Command): Command {
     .option('--trace <file>', 'write a commit log: pc, instruction and register writes')
     .allowExcessArguments(false)
     .addHelpText('after', RUN_HELP);
+}
+
+/** A command's name with that of the command it belongs to. */
+function wordsOf(command: Command): string {
+  const parent = command.parent?.name();
+  return parent === 'disk' ? `disk ${command.name()}` : command.name();
 }
 
 /** Commander's own errors in our form. */

@@ -14,7 +14,11 @@ export function backingPath(overlay: string, name: string): string {
   const reason = reasonAgainst(name);
   if (reason !== undefined) {
     const context = { file: overlay, backing: name, during: 'open backing file' };
-    throw new AfterimageError('denied', `The backing file's name is refused: ${reason}`, context);
+    throw new AfterimageError(
+      'denied',
+      `The backing file’s name is refused: ${reason}; it must be a plain name in the image’s folder`,
+      context,
+    );
   }
   const parts = name.split('/').filter(part => part !== '.');
   return [...overlay.split('/').slice(0, -1), ...parts].join('/');
