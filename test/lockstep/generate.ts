@@ -287,7 +287,7 @@ class Generator {
     for (;;) {
       let bits = this.#random.pick(INSTRUCTIONS).match | (this.#random.word() & 0x01ff8f80);
       for (let flips = 1 + this.#random.below(3); flips > 0; flips--) bits ^= 1 << this.#random.below(32);
-      if ((bits & 3) === 3 && (bits & 0x1c) !== 0x1c && decode(bits) === undefined) {
+      if ((bits & 3) === 3 && decode(bits) === undefined) {
         this.#block.raw(bits >>> 0, 4);
         return;
       }

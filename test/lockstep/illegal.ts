@@ -19,7 +19,6 @@ export function illegalHalfwords(): number[] {
 export function illegalWords(): number[] {
   const found: number[] = [];
   for (let opcode = 3; opcode < 128; opcode += 4) {
-    if ((opcode & 0x1c) === 0x1c) continue; // longer than 32 bits
     for (let fields = 0; fields < 1024; fields++) {
       for (let rs2 = 0; rs2 < 32; rs2 += SELECTING_BY_RS2.has(opcode) ? 1 : 21) {
         const bits =
