@@ -56,7 +56,7 @@ export class LinuxMachine {
     const size = machineMemorySize(RAM, FRAMES);
     const memory = new WebAssembly.Memory({ initial: size.wasmPages, maximum: 65536, shared: true });
     this.#from = {
-      milliseconds: from?.original.#exactly ?? 0,
+      milliseconds: from ? from.original.#exactly : 0,
       instructions: from?.original.machine.instructions ?? 0,
     };
     if (from) new Uint8Array(memory.buffer, FRAMES, RAM).set(from.original.ram);
