@@ -33,6 +33,11 @@ export class BlockOutput {
     return this.#end;
   }
 
+  /** A write runs and the next one is full: the file is what everything waits for. */
+  get backlogged(): boolean {
+    return this.#writing && this.#queued >= WRITE_BYTES;
+  }
+
   /** Waits until `bytes` more may wait, and counts them as waiting. */
   async room(bytes: number): Promise<void> {
     this.check();

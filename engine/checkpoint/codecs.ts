@@ -10,7 +10,15 @@ export const CODECS: readonly Codec[] = ['none', 'zstd', 'deflate'];
 /** What the host brings to compress and decompress blocks with. Decompression throws on damaged input. */
 export interface BlockCodecs {
   /** With what new blocks are compressed; without it they are stored as they are. */
-  readonly compress?: { readonly codec: 'zstd' | 'deflate'; run(bytes: Uint8Array): Bytes };
+  readonly compress?: {
+    readonly codec: 'zstd' | 'deflate';
+    run(bytes: Uint8Array): Bytes;
+    /**
+     * `backlogged`: only while the file takes longer than the pages, so that compressing never makes saving slower.
+     * Always unless said.
+     */
+    readonly when?: 'always' | 'backlogged';
+  };
   /** One zstd frame; throws when it gives more than `limit` bytes. */
   readonly unzstd?: (bytes: Uint8Array, limit: number) => Bytes;
   /** One raw deflate stream; throws when it gives more than `limit` bytes. */

@@ -233,7 +233,8 @@ export class CheckpointWriter {
     const recycle = () => {
       this.#spare.push(buffer);
     };
-    const { compress } = this.#codecs;
+    const { compress: given } = this.#codecs;
+    const compress = given?.when === 'backlogged' && !this.#output.backlogged ? undefined : given;
     const compressed = compress === undefined ? content : await compress.run(content);
     if (compress !== undefined && compressed.length < content.length) {
       recycle();

@@ -184,6 +184,37 @@ describe('deleting', () => {
   });
 });
 
+describe('calls that overlap', () => {
+  test('give what they would give one after the other', async () => {
+    for (let seed = 40; seed < 55; seed += 1) {
+      const model = await fresh(seed);
+      const ids = await chainOf(model, 6);
+      const tip = ids[5]!;
+      const { stamps } = model.nodes.get(tip)!;
+      // Readers open while their chain is merged under them; a checkpoint is taken on a base that is being rewritten.
+      const deleting = [0, 2, 3].map(index => model.tree.delete(ids[index]!));
+      const reading = Array.from({ length: 8 }, () => readStamps(model.tree, tip));
+      const renaming = model.tree.rename(ids[1]!, 'renamed');
+      const draft = await model.tree.take({ store: 'file', base: tip, spaces: [memory(PAGES)] });
+      await draft.writer.writePages(0, [7], [pageOf(7, 9999)]);
+      const taking = draft.complete({ about: about('taken') });
+      const verifying = model.tree.verify();
+      await Promise.all([...deleting, renaming, taking]);
+      for (const found of await Promise.all(reading)) expect(found).toEqual(stamps);
+      expect((await verifying).nodes.flatMap(node => node.problems)).toEqual([]);
+      const expected = [...stamps];
+      expected[7] = 9999;
+      expect(await readStamps(model.tree, draft.id)).toEqual(expected);
+      await model.tree.collapse();
+      expect(model.tree.nodes.map(node => node.id)).toEqual(expect.arrayContaining([ids[1], ids[4], tip, draft.id]));
+      expect(model.tree.nodes).toHaveLength(4);
+      expect(model.tree.node(ids[1]!).name).toBe('renamed');
+      expect((await model.tree.verify()).sound).toBe(true);
+      expect(model.world.open).toBe(0);
+    }
+  });
+});
+
 describe('retention', () => {
   test('never touches manual or protected ones', async () => {
     const model = await fresh(5);

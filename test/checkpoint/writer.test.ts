@@ -120,7 +120,7 @@ describe('a checkpoint file', () => {
     const reader = await CheckpointReader.open(new MemoryFile('hurt', bytes), nobody, plain);
     const into = new Uint8Array(PAGE).fill(0x77);
     await reader.readPage(0, 1, into);
-    const failures = [];
+    const failures: { page: number; error: unknown }[] = [];
     for (let page = 0; page < STAMPS.length; page += 1) {
       await reader.readPage(0, page, into).catch(error => failures.push({ page, error }));
     }
@@ -198,6 +198,32 @@ describe('the writer', () => {
     // 4 MiB on their way, one write, one block being filled.
     expect(most).toBeLessThan(7 * 2 ** 20);
     expect((await saving).pages).toBe(pages);
+  });
+
+  test('compresses only while the file is behind, when asked to', async () => {
+    for (const slow of [false, true]) {
+      const inner = new MemoryFile('a');
+      const file: HostFile = Object.assign(Object.create(inner) as HostFile, {
+        write: async (at: number, from: readonly Uint8Array[]) => {
+          // A slow file keeps each write until everything that can happen before its end has happened.
+          for (let turn = 0; slow && turn < 50; turn += 1) await new Promise(resolve => setImmediate(resolve));
+          await inner.write(at, from);
+        },
+        flush: () => inner.flush(),
+        name: 'a',
+      });
+      const compress = { ...zstd.compress!, when: 'backlogged' as const };
+      const writer = CheckpointWriter.begin(file, headerOf(2048), { ...plain, compress });
+      for (let page = 0; page < 2048; page += 1) {
+        await writer.writePages(0, [page], [pageOf(page, 1)]);
+        if (!slow && page % 16 === 15) await new Promise(resolve => setImmediate(resolve));
+      }
+      const { bytes } = await writer.finish();
+      if (slow) expect(bytes).toBeLessThan(6 * 2 ** 20);
+      else expect(bytes).toBeGreaterThan(8 * 2 ** 20);
+      const reader = await CheckpointReader.open(again(inner), nobody, plain);
+      expect(new Set(await stampsOf(reader))).toEqual(new Set([1]));
+    }
   });
 
   test('fails for good with the first failure of the file or of the compression', async () => {
