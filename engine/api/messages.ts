@@ -45,6 +45,10 @@ export type EngineEvent =
   | { readonly kind: 'restarted' }
   /** Something that the user should hear of, after which the machine goes on. */
   | { readonly kind: 'warning'; readonly error: PlainError }
+  /** The host has no room for what the guest writes. The machine waits, paused, with nothing lost. */
+  | { readonly kind: 'disk-full'; readonly error: PlainError }
+  /** There was room again, all that waited is written, and the machine goes on. */
+  | { readonly kind: 'disk-resumed' }
   | { readonly kind: 'stopped'; readonly summary: RunSummary }
   /** The machine could not be started, or cannot go on. The process ends after it, as after `stopped`. */
   | { readonly kind: 'failed'; readonly during: 'start' | 'run'; readonly error: PlainError };

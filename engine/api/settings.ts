@@ -24,6 +24,8 @@ export const LONGEST_APPEND = 1023;
 
 export interface DiskSettings {
   readonly path: string;
+  /** Raw unless said. Never guessed from the content, which the guest may have written. */
+  readonly format?: 'raw' | 'qcow2';
   /** The guest cannot write to it; others may read it meanwhile. */
   readonly readonly: boolean;
   /** The guest can write, its writes are kept in memory and dropped at the end; the file is only read. */

@@ -78,8 +78,11 @@ function checkDisks(value: unknown): void {
   if (!Array.isArray(value)) throw usage('The disks must be a list');
   if (value.length > MOST_DISKS) throw usage(`A machine has at most ${MOST_DISKS} disks`, { count: value.length });
   for (const disk of value) {
-    const fields = object(disk, 'A disk', ['path', 'readonly', 'temporary']) as unknown as DiskSettings;
+    const fields = object(disk, 'A disk', ['path', 'format', 'readonly', 'temporary']) as unknown as DiskSettings;
     checkPath(fields.path, 'A disk');
+    if (fields.format !== undefined && fields.format !== 'raw' && fields.format !== 'qcow2') {
+      throw usage('The format of a disk is raw or qcow2');
+    }
     if (typeof fields.readonly !== 'boolean' || typeof fields.temporary !== 'boolean') {
       throw usage('A disk says by true or false whether it is read-only or temporary');
     }

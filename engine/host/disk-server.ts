@@ -11,6 +11,19 @@ import type { Doorbell } from './doorbell.ts';
 /** Requests that run at once. The host runs four file operations at a time; the rest only must not starve them. */
 const MOST_IN_FLIGHT = 64;
 
+/** How often to look whether there is room again: soon enough for a person who has just made some. */
+const SPACE_RETRY_MILLISECONDS = 500;
+
+/** A request that finds no room on the host is kept, and tried again until there is some: the guest loses nothing. */
+export interface SpacePolicy {
+  /** For each disk, whether room can come back. */
+  readonly disks: readonly boolean[];
+  /** The first request waits: the machine is to be paused. */
+  readonly full: (error: AfterimageError) => void;
+  /** None waits any more. */
+  readonly resumed: () => void;
+}
+
 export interface DiskServerParts {
   readonly buffers: DiskBuffers;
   readonly hartBell: Doorbell;
@@ -19,6 +32,8 @@ export interface DiskServerParts {
   readonly memory: SharedArrayBuffer;
   /** A disk failed on the host's side; the guest sees an I/O error. */
   readonly report: (error: AfterimageError) => void;
+  /** What happens when the host has no room; without it that is an I/O error. */
+  readonly space?: SpacePolicy;
 }
 
 /** Runs requests on disks in the order of submission; those that overlap are kept in it by the disk. */
@@ -31,6 +46,9 @@ export class DiskServer {
   readonly #waiting: Uint8Array[] = [];
   readonly #whenFinished: (() => void)[] = [];
   #hartEnded = false;
+  /** Requests that found no room. */
+  #blocked = 0;
+  #whenRetry = Promise.withResolvers<void>();
 
   constructor(parts: DiskServerParts) {
     this.#parts = parts;
@@ -55,6 +73,7 @@ export class DiskServer {
   finish(): Promise<void> {
     this.#hartEnded = true;
     this.#waiting.length = 0;
+    this.retry();
     return new Promise(resolve => {
       this.#whenFinished.push(resolve);
       this.pump();
@@ -73,7 +92,7 @@ export class DiskServer {
     try {
       const disk = this.#parts.disks[record.disk];
       if (disk === undefined) throw new AfterimageError('internal', 'A request names a disk that does not exist');
-      await perform(disk, record, this.#parts.memory);
+      await this.#withSpace(record.disk, () => perform(disk, record, this.#parts.memory));
       return 'ok';
     } catch (thrown) {
       const error = AfterimageError.from(thrown);
@@ -81,6 +100,43 @@ export class DiskServer {
       this.#parts.report(error);
       return 'io-error';
     }
+  }
+
+  /** Tries at once what waits for room. */
+  retry(): void {
+    this.#whenRetry.resolve();
+    this.#whenRetry = Promise.withResolvers();
+  }
+
+  /** Runs a step until it does not fail for want of room. A write that is made twice is the same write. */
+  async #withSpace(disk: number, step: () => Promise<void>): Promise<void> {
+    const { space } = this.#parts;
+    let blocked = false;
+    try {
+      for (;;) {
+        try {
+          await step();
+          return;
+        } catch (thrown) {
+          const error = AfterimageError.from(thrown);
+          if (error.kind !== 'no-space' || space?.disks[disk] !== true || this.#hartEnded) throw error;
+          if (!blocked) this.#blocked += 1;
+          if (!blocked && this.#blocked === 1) space.full(error);
+          blocked = true;
+          await this.#pauseBeforeRetry();
+        }
+      }
+    } finally {
+      if (blocked) this.#blocked -= 1;
+      if (blocked && this.#blocked === 0 && !this.#hartEnded) space?.resumed();
+    }
+  }
+
+  async #pauseBeforeRetry(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, SPACE_RETRY_MILLISECONDS);
+    await Promise.race([promise, this.#whenRetry.promise]);
+    clearTimeout(timer);
   }
 
   #deliver(): void {

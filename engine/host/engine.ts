@@ -9,6 +9,7 @@ import { readSoftware } from './boot-files.ts';
 import { checkConsoleSize, checkSettings } from './check-settings.ts';
 import { ConsoleServer, createConsoleBuffers } from './console-link.ts';
 import { createDiskBuffers } from './disk-link.ts';
+import { openQcow2Disk } from './disk-open.ts';
 import { DiskServer } from './disk-server.ts';
 import { Doorbell, type Listening } from './doorbell.ts';
 import { HartControl } from './hart-control.ts';
@@ -65,6 +66,10 @@ export class Engine {
   #ending = false;
   #run: Run | undefined;
   #parentGone = false;
+  /** By the parent's wish. */
+  #paused = false;
+  /** Paused until the host has room for what the guest has written. */
+  #full = false;
   #warnings = 0;
   #whenConsoleDrained: (() => void) | undefined;
 
@@ -133,10 +138,13 @@ export class Engine {
         this.#control.setConsoleSize(checkConsoleSize(command.size), this.#hartBell);
         break;
       case 'pause':
+        this.#paused = true;
         this.#control.requestPause(true, this.#hartBell);
         break;
       case 'resume':
-        this.#control.requestPause(false, this.#hartBell);
+        this.#paused = false;
+        if (this.#full) this.#run?.diskServer.retry();
+        else this.#control.requestPause(false, this.#hartBell);
         break;
       case 'stop':
         this.stop();
@@ -170,6 +178,12 @@ export class Engine {
         disks,
         memory: memory.buffer as SharedArrayBuffer,
         report: error => this.#warn(error),
+        space: {
+          // A temporary disk is full when its limit is reached, and no room on the host changes that.
+          disks: settings.disks.map(({ temporary }) => !temporary),
+          full: error => this.#waitForSpace(error),
+          resumed: () => this.#resumeWithSpace(),
+        },
       });
       const worker = this.#startWorker({
         memory,
@@ -195,6 +209,7 @@ export class Engine {
   }
 
   async #openDisk(settings: DiskSettings): Promise<Disk> {
+    if (settings.format === 'qcow2') return await openQcow2Disk(settings);
     const file = await openHostFile(settings.path, { readonly: settings.readonly || settings.temporary });
     try {
       return await this.#parts.openDisk(file, settings);
@@ -241,6 +256,18 @@ export class Engine {
 
   #noticeDrained(): void {
     if (!this.#console.pending) this.#whenConsoleDrained?.();
+  }
+
+  #waitForSpace(error: AfterimageError): void {
+    this.#full = true;
+    this.#control.requestPause(true, this.#hartBell);
+    this.#link.send({ kind: 'disk-full', error: error.toPlain() });
+  }
+
+  #resumeWithSpace(): void {
+    this.#full = false;
+    this.#link.send({ kind: 'disk-resumed' });
+    if (!this.#paused) this.#control.requestPause(false, this.#hartBell);
   }
 
   #warn(error: AfterimageError): void {

@@ -10,12 +10,11 @@ import { RawDisk } from '../disk/raw.ts';
 import { TemporaryDisk } from '../disk/temporary.ts';
 import { isaString } from '../firmware/isa-string.ts';
 import { machineMemorySize } from '../memory/sizing.ts';
+import { TEMPORARY_LIMIT } from './disk-open.ts';
 import { runEngineProcess } from './engine-process.ts';
 import { codeOf, hostError } from './host-errors.ts';
 
 const CORE = new URL('../core/build/core.wasm', import.meta.url);
-/** What a guest can write to one temporary disk: its writes are in the engine's own memory. */
-const TEMPORARY_LIMIT = 4 * 1024 * 1024 * 1024;
 const QCOW2_MAGIC = 'QFI\xfb';
 /** Pages of a memory32. */
 const MOST_WASM_PAGES = 65536;
@@ -73,7 +72,7 @@ async function refuseWhatIsNotRaw(file: HostFile): Promise<void> {
   const magic = new Uint8Array(4);
   await file.read(0, [magic]);
   if (new TextDecoder('latin1').decode(magic) !== QCOW2_MAGIC) return;
-  throw new AfterimageError('unsupported', 'It is a qcow2 image; convert it with `qemu-img convert -O raw`', { path });
+  throw new AfterimageError('unsupported', 'It is a qcow2 image; say so with FILE,format=qcow2', { path });
 }
 
 function describe(): EngineDescription {

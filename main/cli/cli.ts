@@ -25,6 +25,11 @@ Keys at a terminal:
   Ctrl-A h       help
   Ctrl-A Ctrl-A  send Ctrl-A to the guest
 
+A disk is FILE with any of ,readonly ,temporary (writes are dropped at the end)
+and ,format=raw or ,format=qcow2. Without a format it is qcow2 if its name ends in
+.qcow2, and raw otherwise: what is in it is never asked, for a guest can write
+anything into a raw disk. When the host runs out of room the machine waits for some.
+
 Memory is from ${MEMORY_LIMITS.smallest / MIB}M to ${MEMORY_LIMITS.largest / GIB}G in steps of 1M, ${MEMORY_LIMITS.usual / MIB}M if not given.
 
 With --json the console is on standard error, and standard output gets one object at
@@ -94,7 +99,7 @@ function addRun(program: Command): Command {
         .argParser(parseMemory)
         .default(MEMORY_LIMITS.usual, `${MEMORY_LIMITS.usual / MIB}M`),
     )
-    .option('--disk <file[,readonly][,temporary]>', 'raw disk; can be given several times', collectDisks)
+    .option('--disk <file[,option]...>', 'disk; can be given several times', collectDisks)
     .option('--wait-for <expression>', 'end with status 0 when the console shows it', parseExpression)
     .option('--timeout <seconds>', 'end with status 124 after so long', parseSeconds)
     .option('--input <file>', 'type the bytes of a file at the console; - is standard input')

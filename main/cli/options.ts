@@ -28,25 +28,34 @@ export function parseMemory(text: string): number {
   return bytes;
 }
 
-/** `FILE[,readonly][,temporary]`. */
+const DISK_FORMATS: Readonly<Record<string, 'raw' | 'qcow2'>> = { 'format=raw': 'raw', 'format=qcow2': 'qcow2' };
+
+/**
+ * `FILE[,readonly][,temporary][,format=raw|qcow2]`. Without a format it is told by the name alone: the content of a raw
+ * disk may be a qcow2 header that the guest wrote.
+ */
 export function parseDisk(text: string): DiskSettings {
   const words: string[] = [];
   let path = text;
   for (;;) {
     const comma = path.lastIndexOf(',');
     const word = path.slice(comma + 1);
-    if (comma < 0 || (word !== 'readonly' && word !== 'temporary')) break;
+    const known = word === 'readonly' || word === 'temporary' || DISK_FORMATS[word] !== undefined;
+    if (comma < 0 || !known) break;
     words.push(word);
     path = path.slice(0, comma);
   }
   if (path === '') throw usage('a disk needs a file; give FILE, FILE,readonly or FILE,temporary');
-  const [, unknown] = /,([a-z]+)$/.exec(path) ?? [];
+  const [, unknown] = /,([a-z]+(?:=\w*)?)$/.exec(path) ?? [];
   if (unknown !== undefined && !existsSync(path)) {
-    throw usage(`a disk has no option '${unknown}'; there are readonly and temporary`);
+    throw usage(`a disk has no option '${unknown}'; there are readonly, temporary, format=raw and format=qcow2`);
   }
   const [readonly, temporary] = [words.includes('readonly'), words.includes('temporary')];
   if (readonly && temporary) throw usage('a disk is either readonly or temporary, not both');
-  return { path, readonly, temporary };
+  const formats = words.map(word => DISK_FORMATS[word]).filter(format => format !== undefined);
+  if (formats.length > 1) throw usage('a disk has one format');
+  const format = formats[0] ?? (/\.qcow2$/i.test(path) ? 'qcow2' : 'raw');
+  return { path, format, readonly, temporary };
 }
 
 /** For an option that can be given several times. */

@@ -1,11 +1,12 @@
 // One run of a machine on the command line: engine on one side, terminal or files on the other.
 import type { EngineEvent, RunSummary } from '../../engine/api/messages.ts';
 import type { MachineSettings } from '../../engine/api/settings.ts';
+import type { PlainError } from '../../engine/base/errors.ts';
 import { ConsoleFeed } from './console-feed.ts';
 import { ConsoleSink } from './console-sink.ts';
 import { EngineClient, type EngineExit } from './engine-client.ts';
 import { EscapeKeys, KEYS_HELP } from './escape-keys.ts';
-import { explain } from './explain.ts';
+import { explain, printable } from './explain.ts';
 import type { ConsoleSource } from './input.ts';
 import type { Decision, Failure, RunFacts } from './result.ts';
 import type { Terminal } from './terminal.ts';
@@ -121,6 +122,14 @@ export class Session {
       case 'warning':
         this.#options.terminal.say(`afterimage: ${explain(event.error)}`);
         break;
+      case 'disk-full':
+        this.#options.terminal.say(
+          `afterimage: ${printable(diskName(event.error))}the host has no room for it; the machine waits until there is some`,
+        );
+        break;
+      case 'disk-resumed':
+        this.#options.terminal.say('afterimage: there is room again, the machine goes on');
+        break;
       case 'stopped':
         this.#summary = event.summary;
         break;
@@ -183,4 +192,8 @@ export class Session {
     const lastWords = exit.lastWords.trim().split('\n').at(-1);
     return { during: 'run', error: { kind: 'internal', message, context: { lastWords } } };
   }
+}
+
+function diskName({ context }: PlainError): string {
+  return context.path === undefined ? '' : `${context.path}: `;
 }
