@@ -14,6 +14,8 @@ export interface Slice {
   writing: boolean;
   /** Used since the last search for something to evict. */
   used: boolean;
+  /** Whoever had it loaded has not looked at it yet. */
+  awaited: boolean;
 }
 
 /** Bytes of a slice as they were when a commit began. */
@@ -60,10 +62,13 @@ export class SliceCache {
   /** The slice if it is in memory. It stays so at least until the caller next waits. */
   peek(offset: number): Slice | undefined {
     const slice = this.#slices.get(offset);
-    if (slice !== undefined) slice.used = true;
+    if (slice === undefined) return undefined;
+    slice.used = true;
+    slice.awaited = false;
     return slice;
   }
 
+  /** Brings a slice into memory. The caller looks at it with `peek` next: until then it is not evicted. */
   async load(offset: number): Promise<Slice> {
     const present = this.peek(offset);
     if (present !== undefined) return present;
@@ -78,7 +83,11 @@ export class SliceCache {
   async #read(offset: number): Promise<Slice> {
     const bytes = await this.#storage.readBytes(offset, this.sliceSize);
     // A new table may have been put there while the old content was being read.
-    return this.peek(offset) ?? this.#put(offset, bytes);
+    const present = this.peek(offset);
+    if (present !== undefined) return present;
+    const slice = this.#put(offset, bytes);
+    slice.awaited = true;
+    return slice;
   }
 
   /** Puts the content of a new table into the cache; all of it is dirty. */
@@ -92,19 +101,33 @@ export class SliceCache {
 
   #put(offset: number, bytes: Uint8Array): Slice {
     this.#evict();
-    const slice: Slice = { offset, bytes, view: viewOf(bytes), from: 0, to: 0, writing: false, used: true };
+    const slice: Slice = {
+      offset,
+      bytes,
+      view: viewOf(bytes),
+      from: 0,
+      to: 0,
+      writing: false,
+      used: true,
+      awaited: false,
+    };
     this.#slices.set(offset, slice);
     return slice;
   }
 
-  /** Second chance in the order of loading: what was used since the last search goes to the end of the line. */
+  /**
+   * Second chance in the order of loading: what was used since the last search goes to the end of the line. What is
+   * awaited stays, or many requests with few slices would evict each other's for ever; there are no more of those than
+   * requests in flight.
+   */
   #evict(): void {
     let tries = 2 * this.#slices.size;
     for (const [offset, slice] of this.#slices) {
       if (this.#slices.size < this.#mostSlices || tries === 0) return;
       tries -= 1;
       this.#slices.delete(offset);
-      if (!slice.used && !slice.writing && slice.from >= slice.to) continue;
+      const idle = !slice.used && !slice.awaited && !slice.writing && slice.from >= slice.to;
+      if (idle) continue;
       slice.used = false;
       this.#slices.set(offset, slice);
     }

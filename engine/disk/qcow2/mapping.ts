@@ -148,6 +148,7 @@ export class Mapping {
       try {
         for (let at = 0; old.host !== 0 && at < clusterSize; at += this.cache.sliceSize) {
           bytes.set((await this.cache.load(old.host + at)).bytes, at);
+          this.cache.peek(old.host + at);
         }
       } catch (thrown) {
         refcounts.release({ first, count: 1 });

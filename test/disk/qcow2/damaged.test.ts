@@ -13,7 +13,7 @@ import { temporaryFolder } from '../../host/temporary-folder.ts';
 import { compressibleBytes, loadFile, openImage, Random, randomBytes } from './images.ts';
 import { qemuImg, qemuIo } from './qemu.ts';
 
-const CASES = Number(process.env.AFTERIMAGE_DISK_FUZZ_CASES ?? 4000);
+const CASES = Number(process.env.AFTERIMAGE_DISK_FUZZ_CASES ?? 2500);
 const ONE_SEED = process.env.AFTERIMAGE_DISK_SEED;
 /** Far more than any case needs, far less than a hang. */
 const MOST_MILLISECONDS = 10_000;

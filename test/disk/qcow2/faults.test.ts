@@ -14,7 +14,7 @@ import { checkContent } from './power-cut.ts';
 import { qemuCheck } from './qemu.ts';
 import { Model } from './sequence.ts';
 
-const RUNS = Number(process.env.AFTERIMAGE_DISK_FAULT_RUNS ?? 150);
+const RUNS = Number(process.env.AFTERIMAGE_DISK_FAULT_RUNS ?? 100);
 const ONE_SEED = process.env.AFTERIMAGE_DISK_SEED;
 const MOST_BYTES = 3 * 2 ** 20;
 
