@@ -65,7 +65,7 @@ export type Requests = StateOf<typeof requestsTable>;
 export const workingSetTable = section(
   'working-set',
   { version: 1, oldest: 1 },
-  { runs: list(struct({ first: u32, count: u32 }), 2 ** 20) },
+  { runs: list(struct({ first: u32, count: u32 }), 2 ** 18) },
 );
 export type WorkingSet = StateOf<typeof workingSetTable>;
 

@@ -3,6 +3,7 @@ import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promis
 import path from 'node:path';
 import type { Folder } from '../../engine/checkpoint/folder.ts';
 import type { HostFile } from '../../engine/disk/disk.ts';
+import { hostError } from '../../engine/host/host-errors.ts';
 
 function hostFile(name: string, handle: FileHandle, readonly: boolean): HostFile {
   return {
@@ -36,18 +37,28 @@ function hostFile(name: string, handle: FileHandle, readonly: boolean): HostFile
 
 export function nodeFolder(folder: string): Folder {
   const at = (name: string) => path.join(folder, name);
+  async function on<Result>(name: string, during: string, task: () => Promise<Result>): Promise<Result> {
+    try {
+      return await task();
+    } catch (thrown) {
+      throw hostError(thrown, at(name), during);
+    }
+  }
   return {
     name: folder,
-    list: async () =>
-      Promise.all((await readdir(folder)).map(async name => ({ name, bytes: (await stat(at(name))).size }))),
-    create: async name => hostFile(name, await open(at(name), 'w+'), false),
-    open: async name => hostFile(name, await open(at(name), 'r'), true),
-    rename: (from, to) => rename(at(from), at(to)),
-    remove: name => rm(at(name)),
-    flush: async () => {
-      const handle = await open(folder, 'r');
-      await handle.sync();
-      await handle.close();
-    },
+    list: () =>
+      on('', 'list', async () =>
+        Promise.all((await readdir(folder)).map(async name => ({ name, bytes: (await stat(at(name))).size }))),
+      ),
+    create: name => on(name, 'create', async () => hostFile(name, await open(at(name), 'w+'), false)),
+    open: name => on(name, 'open', async () => hostFile(name, await open(at(name), 'r'), true)),
+    rename: (from, to) => on(from, 'rename', () => rename(at(from), at(to))),
+    remove: name => on(name, 'remove', () => rm(at(name))),
+    flush: () =>
+      on('', 'flush', async () => {
+        const handle = await open(folder, 'r');
+        await handle.sync();
+        await handle.close();
+      }),
   };
 }
