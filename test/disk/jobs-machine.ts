@@ -190,6 +190,20 @@ export class JobsMachine {
     return true;
   }
 
+  /** A commit or stream without requests beside it. */
+  async quietJob(): Promise<undefined> {
+    const { random, layers } = this;
+    if (layers.length < 2) return;
+    const layer = layers[random.below(layers.length - 1)]!;
+    const isCommit = random.below(3) > 0;
+    const job = new Job(isCommit ? 'commit' : 'stream');
+    const below = layersFrom(layer).slice(2);
+    const base = isCommit ? undefined : below[random.below(below.length + 1)];
+    this.log.push(`quiet ${job.kind} ${layer.path} to ${base?.path} of ${layers.map(one => one.path).join()}`);
+    if (isCommit) await job.run(() => commit(this.commitParts(job), layer));
+    else await job.run(() => stream({ live: this.live, job }, layer, base));
+  }
+
   /** Jobs that want the machine off. */
   async offlineJob(): Promise<void> {
     const { random } = this;

@@ -1,10 +1,12 @@
 import { AfterimageError } from '../../base/errors.ts';
 import type { Disk, HostFile } from '../disk.ts';
 import type { ClusterCodecs } from '../qcow2/compressed.ts';
+import { readHeader } from '../qcow2/header.ts';
 import { Qcow2Image } from '../qcow2/image.ts';
 import type { Run } from '../qcow2/reader.ts';
 import { RawDisk } from '../raw.ts';
 import type { Folder } from './folder.ts';
+import { backingPath } from './paths.ts';
 import { SharedFile } from './shared-file.ts';
 
 export type LayerFormat = 'raw' | 'qcow2';
@@ -144,7 +146,8 @@ export class Layer implements Disk {
 
   /**
    * Exchanges what is open on the file, after the requests that run; those that come meanwhile wait. All that was
-   * written is durable before. A failure leaves the layer as it was.
+   * written is durable before. A failure leaves the layer as it was, or, when `change` had come so far, with
+   * the layer below that its file names now.
    */
   async reopen(to: Reopening): Promise<void> {
     await this.#alone(async () => {
@@ -161,7 +164,7 @@ export class Layer implements Disk {
       } catch (thrown) {
         try {
           await this.#openFile(was.access);
-          await this.#openDisk(was.backing);
+          await this.#openAsFound(was.backing, to.backing ?? undefined);
         } catch (again) {
           this.#broken = again;
         }
@@ -181,6 +184,14 @@ export class Layer implements Disk {
       this.#file = await this.folder.open(this.path, before);
       throw thrown;
     }
+  }
+
+  /** After a failure: with the layer below that the file names now, so that memory and file never disagree. */
+  async #openAsFound(was: Layer | undefined, wanted: Layer | undefined): Promise<void> {
+    if (this.format === 'raw') return await this.#openDisk(undefined);
+    const { backing } = await readHeader(this.#file);
+    const name = backing && backingPath(this.path, backing.name);
+    await this.#openDisk([was, wanted].find(layer => layer?.path === name));
   }
 
   async #openDisk(backing: Layer | undefined): Promise<void> {

@@ -47,6 +47,8 @@ export async function commit(parts: CommitParts, layer: Layer): Promise<void> {
   await live.exclusively(async () => {
     if (live.active === layer) await switchAway(parts);
   });
+  // Of an earlier switch, writes may still not be durable in a layer that has been left.
+  for (const one of [layer, base]) await live.freezeAgain(one);
   try {
     await prepareBase(base, layer);
     await copyDown(layer, base, job);

@@ -38,8 +38,14 @@ export async function setBacking(file: HostFile, backing: BackingReference | und
     await file.write(SECTOR, [bytes.subarray(SECTOR)]);
     await file.flush();
   }
-  await file.write(0, [bytes.subarray(0, SECTOR)]);
-  await file.flush();
+  try {
+    await file.write(0, [bytes.subarray(0, SECTOR)]);
+    await file.flush();
+  } catch (thrown) {
+    // What it was is true in any case; what reached the file is not known.
+    await file.write(0, [old.subarray(0, SECTOR)]).catch(() => undefined);
+    throw thrown;
+  }
 }
 
 /** The header with its new backing file, the name where it overwrites nothing that the old header still needs. */

@@ -24,6 +24,7 @@ export async function stream(parts: StreamParts, layer: Layer, base: Layer | und
   if (end < 0) throw new AfterimageError('usage', 'The base is not below the layer', { file: layer.path });
   if (layer.format !== 'qcow2')
     throw new AfterimageError('usage', 'A raw layer has nothing below', { file: layer.path });
+  for (const one of [layer, ...between]) await live.freezeAgain(one);
   const { frozen } = layer;
   layer.thaw();
   try {
