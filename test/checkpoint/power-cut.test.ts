@@ -1,12 +1,13 @@
 // The power fails at every step of every operation, and unsynced writes are kept, lost, torn or partly there: the tree
 // is the old one or the new one, and every checkpoint that is listed restores as it was.
 import { describe, expect, test } from 'vitest';
-import { exportCheckpoint } from '../../engine/checkpoint/export.ts';
+import { exportCheckpoint, exportInto } from '../../engine/checkpoint/export.ts';
 import type { Hex } from '../../engine/checkpoint/format.ts';
 import { importCheckpoint } from '../../engine/checkpoint/import.ts';
+import { CheckpointReader } from '../../engine/checkpoint/reader.ts';
 import { MemoryFile } from '../../engine/disk/memory-file.ts';
 import { Random } from '../contract/random.ts';
-import { plain } from './content.ts';
+import { plain, stampsOf } from './content.ts';
 import { formatMedium, readStamps, TreeModel } from './tree-model.ts';
 import { type Loss, World } from './world.ts';
 
@@ -163,6 +164,27 @@ describe.each([
     };
     await cutEverywhere({ model, medium, run });
   });
+});
+
+test('an exported file is whole when it has its name', async () => {
+  const source = await forked(12, false);
+  const reader = await source.model.tree.open(source.ids[3]!);
+  const world = new World();
+  await exportInto(world.folder, 'out', file => exportCheckpoint(reader, [], file, plain));
+  await reader.close();
+  const random = new Random(12);
+  let named = 0;
+  for (let count = 0; count <= world.steps.length; count += 1) {
+    for (const loss of ['none', 'all', 'some', 'some', 'some', 'some'] as Loss[]) {
+      const after = await World.afterCut(world.steps, count, loss, random);
+      if (!after.names.has('out')) continue;
+      named += 1;
+      const noParent = async () => expect.fail('it has no parent');
+      const found = await CheckpointReader.open(await after.folder.open('out'), noParent, plain);
+      expect(await stampsOf(found)).toEqual(source.model.nodes.get(source.ids[3]!)!.stamps);
+    }
+  }
+  expect(named).toBeGreaterThan(5);
 });
 
 test('the cuts find what they are there for: a store that does not flush loses checkpoints', async () => {
