@@ -22,6 +22,9 @@ export interface DevirtualizationParts extends MapParts {
   readonly counts: DevirtualizationCounts;
 }
 
+/** Letting go after each move would cost as much as a quarter of it. */
+const MOVES_PER_STEP = 4;
+
 const NOT_FREED = -1;
 const BLOCKED = -2;
 /** To be tried when the pages with a free frame are home. */
@@ -97,11 +100,13 @@ export class Devirtualization {
   /** Brings a page home, then the page whose frame became free by that, and so on. */
   *#chain(start: number, onlyFree: boolean): Generator<JobStep, void> {
     const { map, stays, tables } = this.#parts;
+    let moves = 0;
     for (let page = start; ; ) {
       const freed = this.#bringHome(page, onlyFree);
       if (freed === BLOCKED) this.#blocked += 1;
       if (freed === BLOCKED || freed === LATER) return;
-      yield 'more';
+      moves += 1;
+      if (moves % MOVES_PER_STEP === 0) yield 'more';
       if (freed === NOT_FREED || freed >= tables.ramPages || map.frameOf(freed) === freed || stays(freed)) return;
       page = freed;
     }

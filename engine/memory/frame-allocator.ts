@@ -57,6 +57,8 @@ export class FrameAllocator {
     if (this.#used[frame] !== 0) throw new AfterimageError('internal', 'A frame is taken that is not free', { frame });
     this.#used[frame] = 1;
     this.#free -= 1;
+    // The frame that was freed last is the one that a chain of moves takes next.
+    if (this.#vacated.at(-1) === frame) this.#vacated.pop();
   }
 
   owners(frame: number): number {

@@ -16,6 +16,7 @@ export class PageMap {
   readonly #tables: MemoryTables;
   readonly #frames: FrameAllocator;
   readonly #pagesPerChunk: number;
+  readonly #directory: number;
   /** How many pages of each chunk are not in their own frame. */
   readonly #remapped: Uint16Array;
   #inForce = new PageRanges();
@@ -26,6 +27,7 @@ export class PageMap {
     this.#tables = tables;
     this.#frames = frames;
     this.#pagesPerChunk = tables.layout.MAP_CHUNK;
+    this.#directory = tables.layout.MAP_DIRECTORY / 4;
     this.#remapped = new Uint16Array(Math.ceil(tables.ramPages / this.#pagesPerChunk));
   }
 
@@ -53,7 +55,10 @@ export class PageMap {
   }
 
   frameOf(page: number): number {
-    return this.#tables.frameOf(page);
+    // Read plainly: the hart alone changes the map, and this is it.
+    const { words } = this.#tables;
+    const chunk = words[this.#directory + Math.floor(page / this.#pagesPerChunk)]! >>> 2;
+    return chunk === 0 ? page : words[chunk + (page % this.#pagesPerChunk)]!;
   }
 
   /** The map counts for these pages from now on; all others must be in their own frames. No page is looked at. */
@@ -88,7 +93,7 @@ export class PageMap {
 
   /** Maps a page to another frame; see `makeRoom`. */
   set(page: number, frame: number): void {
-    const before = this.#tables.frameOf(page);
+    const before = this.frameOf(page);
     const chunk = Math.floor(page / this.#pagesPerChunk);
     const change = Number(frame !== page) - Number(before !== page);
     this.#remapped[chunk] = this.remappedIn(chunk) + change;

@@ -88,6 +88,8 @@ export interface RigOptions {
   readonly ramPages?: number;
   readonly reservePages?: number;
   readonly saveNow?: (page: number) => void;
+  /** Milliseconds; by default a clock that counts how often it is read, so that slices end at the same places in every run. */
+  readonly now?: () => number;
   /** 0x10000 bytes at least are needed by the program. */
   readonly program?: string;
 }
@@ -152,14 +154,15 @@ export function buildRig(module: WebAssembly.Module, options: RigOptions = {}): 
     dmaPins: new Uint16Array(core.bytes.buffer, layout.DMA_PINS, ramPages + reservePages),
   });
   let reads = 0;
+  const counting = () => {
+    reads += 1;
+    return reads / 1000;
+  };
   manager = new MemoryManager({
     core,
     pins: memory,
     // A clock that counts how often it is read: slices end at the same places in every run.
-    now: () => {
-      reads += 1;
-      return reads / 1000;
-    },
+    now: options.now ?? counting,
     ...(saveNow === undefined ? {} : { saveNow }),
   });
   return { machine, memory, manager };
