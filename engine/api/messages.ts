@@ -21,11 +21,43 @@ export type Command =
   /** So many more bytes of console output have been passed on. */
   | { readonly kind: 'console-taken'; readonly count: number }
   | { readonly kind: 'resize'; readonly size: ConsoleSize }
+  | DiskJobCommand
   /** The hart stops between two instructions, and goes on. */
   | { readonly kind: 'pause' }
   | { readonly kind: 'resume' }
   /** Power off without asking the guest: disks are flushed, `stopped` follows. */
   | { readonly kind: 'stop' };
+
+/** Work on the layers of a running machine's disk, given by its index. One job a disk at a time; legal while it runs. */
+export type DiskJobCommand =
+  /**
+   * `overlay`: a new layer on top. `commit`: a layer (the active one unless named) into the one below. `stream`: what
+   * lies below comes into the layer. Layers in `keep` are neither changed nor removed. Answered by `disk-job` events.
+   */
+  | {
+      readonly kind: 'disk-job';
+      readonly disk: number;
+      readonly job: 'overlay' | 'commit' | 'stream';
+      readonly layer?: string;
+      readonly keep: readonly string[];
+    }
+  | { readonly kind: 'disk-job-cancel'; readonly disk: number }
+  | { readonly kind: 'disk-job-limit'; readonly disk: number; readonly bytesPerSecond?: number }
+  /** The answer to `disk-active`: it is durable. */
+  | { readonly kind: 'disk-recorded'; readonly disk: number };
+
+export type DiskJobEvent =
+  | {
+      readonly kind: 'disk-job';
+      readonly disk: number;
+      readonly job: 'overlay' | 'commit' | 'stream';
+      readonly state: 'copying' | 'ready' | 'pivoting' | 'done' | 'failed' | 'cancelled';
+      readonly done: number;
+      readonly total: number;
+      readonly error?: PlainError;
+    }
+  /** The machine's disk is about to be this file: to be recorded durably and answered by `disk-recorded`. */
+  | { readonly kind: 'disk-active'; readonly disk: number; readonly file: string };
 
 /** Why a machine stopped. */
 export type StopReason =
@@ -49,6 +81,7 @@ export type EngineEvent =
   | { readonly kind: 'disk-full'; readonly error: PlainError }
   /** There was room again, all that waited is written, and the machine goes on. */
   | { readonly kind: 'disk-resumed' }
+  | DiskJobEvent
   | { readonly kind: 'stopped'; readonly summary: RunSummary }
   /** The machine could not be started, or cannot go on. The process ends after it, as after `stopped`. */
   | { readonly kind: 'failed'; readonly during: 'start' | 'run'; readonly error: PlainError };

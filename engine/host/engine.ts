@@ -8,6 +8,7 @@ import type { Disk, HostFile } from '../disk/disk.ts';
 import { readSoftware } from './boot-files.ts';
 import { checkConsoleSize, checkSettings } from './check-settings.ts';
 import { ConsoleServer, createConsoleBuffers } from './console-link.ts';
+import { DiskJobs } from './disk-jobs.ts';
 import { createDiskBuffers } from './disk-link.ts';
 import { openQcow2Disk } from './disk-open.ts';
 import { DiskServer } from './disk-server.ts';
@@ -41,6 +42,7 @@ interface Run {
   readonly settings: MachineSettings;
   readonly disks: readonly Disk[];
   readonly diskServer: DiskServer;
+  readonly diskJobs: DiskJobs;
   readonly trace: OutputFile | undefined;
   readonly worker: Worker;
   readonly listening: Listening;
@@ -137,6 +139,13 @@ export class Engine {
       case 'resize':
         this.#control.setConsoleSize(checkConsoleSize(command.size), this.#hartBell);
         break;
+      case 'disk-job':
+      case 'disk-job-cancel':
+      case 'disk-job-limit':
+      case 'disk-recorded':
+        if (this.#run === undefined) throw new AfterimageError('state', 'The machine has no disks yet');
+        this.#run.diskJobs.obey(command);
+        break;
       case 'pause':
         this.#paused = true;
         this.#control.requestPause(true, this.#hartBell);
@@ -200,7 +209,8 @@ export class Engine {
       });
       const listening = this.#ioBell.listen(() => this.#pump());
       listening.done.catch(thrown => this.fail(thrown));
-      this.#run = { settings, disks, diskServer, trace, worker, listening };
+      const diskJobs = new DiskJobs(disks, event => this.#link.send(event));
+      this.#run = { settings, disks, diskServer, diskJobs, trace, worker, listening };
     } catch (thrown) {
       for (const disk of disks) await disk.close();
       trace?.close();
@@ -304,7 +314,7 @@ export class Engine {
         problems.push(thrown);
       }
     };
-    await run.diskServer.finish();
+    await Promise.all([run.diskServer.finish(), run.diskJobs.finish()]);
     for (const disk of run.disks) {
       if (!disk.readonly) await attempt(() => disk.flush());
       await attempt(() => disk.close());

@@ -127,6 +127,10 @@ export class Session {
           `afterimage: ${printable(diskName(event.error))}the host has no room for it; the machine waits until there is some`,
         );
         break;
+      case 'disk-active':
+      case 'disk-job':
+        // Nobody here asks for jobs.
+        break;
       case 'disk-resumed':
         this.#options.terminal.say('afterimage: there is room again, the machine goes on');
         break;
