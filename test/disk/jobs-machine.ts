@@ -171,9 +171,10 @@ export class JobsMachine {
     this.log.push(
       `${job.kind} ${layer.path} to ${base?.path} cancel ${cancel} of ${layers.map(one => one.path).join()}`,
     );
-    const work = job.run(() =>
-      isCommit ? commit(this.commitParts(job), layer) : stream({ live: this.live, job }, layer, base),
-    );
+    const work = job.run(async () => {
+      if (isCommit) await commit(this.commitParts(job), layer);
+      else await stream({ live: this.live, job }, layer, base);
+    });
     let ended = false;
     const end = work.then(() => {
       ended = true;

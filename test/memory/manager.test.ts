@@ -38,7 +38,7 @@ class Trial {
   readonly #pins: Pin[] = [];
   #saver: ScriptedSaver | undefined;
   /** Memory at the moment of the open checkpoint, with what devices were about to write then. */
-  #moment = new Uint8Array(0);
+  #moment: Uint8Array = new Uint8Array(0);
   #holds = 0;
   #momentEpoch = 0;
   /** The last complete checkpoint. */

@@ -8,7 +8,7 @@ const layer = (path: string, backing?: string): LayerFacts => ({
   allocatedSize: 2 ** 16,
   ...(backing === undefined ? {} : { backing }),
 });
-const need = (by: Need['by'], at: string, id = by): Need => ({ by, id, layer: at });
+const need = (by: Need['by'], at: string, id: string = by): Need => ({ by, id, layer: at });
 
 const CHAIN = [layer('base'), layer('one', 'base'), layer('two', 'one')];
 
