@@ -158,6 +158,19 @@ describe('deleting', () => {
     expect(model.world.open).toBe(0);
   });
 
+  test('does not merge a file that is pinned, which would keep its pages twice', async () => {
+    const model = await fresh();
+    const [root, child] = await chainOf(model, 2);
+    model.tree.pin(root!);
+    await model.delete(root!);
+    expect(model.tree.node(child!).base).toBe(root);
+    model.tree.unpin(root!);
+    await model.tree.collapse();
+    expect(model.tree.node(child!).base).toBeUndefined();
+    await model.check();
+    await model.checkStorage();
+  });
+
   test('keeps a file that is pinned, so that the next increment can build on it', async () => {
     const model = await fresh();
     const [root, child] = await chainOf(model, 2);
