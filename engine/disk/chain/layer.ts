@@ -1,4 +1,5 @@
 import { AfterimageError } from '../../base/errors.ts';
+import { totalLength } from '../buffers.ts';
 import type { Disk, HostFile } from '../disk.ts';
 import type { ClusterCodecs } from '../qcow2/compressed.ts';
 import { readHeader } from '../qcow2/header.ts';
@@ -43,6 +44,8 @@ export class Layer implements Disk {
   #disk: Disk;
   #frozen = false;
   #running = 0;
+  /** Requests that change it, waiting ones included. */
+  #changing = 0;
   #whenIdle: (() => void) | undefined;
   /** New requests wait for it. */
   #gate: Promise<void> | undefined;
@@ -105,11 +108,35 @@ export class Layer implements Disk {
   }
 
   read(offset: number, into: readonly Uint8Array[]): Promise<void> {
-    return this.#do(disk => disk.read(offset, into));
+    // Down to the layer that has the range, without a wait at those that have none of it: depth costs little.
+    const length = totalLength(into);
+    let layer: Layer = this;
+    while (layer.#leavesToBacking(offset, length)) layer = layer.#backing!;
+    const reading = layer.#do(disk => disk.read(offset, into));
+    if (layer === this || layer.#gate === undefined) return reading;
+    // That layer may be leaving the chain just now; then those above know where the range is.
+    return reading.catch(thrown => {
+      if (layer.#broken === undefined) throw thrown;
+      return this.#do(disk => disk.read(offset, into));
+    });
+  }
+
+  /** Whether a range is the backing file's for certain, with nothing on its way that would change that (C7). */
+  #leavesToBacking(offset: number, length: number): boolean {
+    const backing = this.#backing;
+    if (backing === undefined || this.#changing > 0 || this.#gate !== undefined || this.#broken !== undefined)
+      return false;
+    if (offset + length > Math.min(backing.size, this.size)) return false;
+    try {
+      return this.image?.peekKind(offset, length) === 'backing';
+    } catch {
+      // Damage is for the read itself to report.
+      return false;
+    }
   }
 
   write(offset: number, from: readonly Uint8Array[]): Promise<void> {
-    return this.#do(disk => this.#change(disk).write(offset, from));
+    return this.#modify(disk => disk.write(offset, from));
   }
 
   flush(): Promise<void> {
@@ -117,11 +144,11 @@ export class Layer implements Disk {
   }
 
   discard(offset: number, length: number): Promise<void> {
-    return this.#do(disk => this.#change(disk).discard(offset, length));
+    return this.#modify(disk => disk.discard(offset, length));
   }
 
   writeZeroes(offset: number, length: number): Promise<void> {
-    return this.#do(disk => this.#change(disk).writeZeroes(offset, length));
+    return this.#modify(disk => disk.writeZeroes(offset, length));
   }
 
   /** Where the bytes of a range are, as `Qcow2Image.allocation` says it; a raw file has them all. */
@@ -200,9 +227,16 @@ export class Layer implements Disk {
     this.#backing = backing;
   }
 
-  #change(disk: Disk): Disk {
-    if (!this.#frozen) return disk;
-    throw new AfterimageError('state', 'The layer is frozen', { file: this.path });
+  async #modify(step: (disk: Disk) => Promise<void>): Promise<void> {
+    this.#changing += 1;
+    try {
+      await this.#do(disk => {
+        if (this.#frozen) throw new AfterimageError('state', 'The layer is frozen', { file: this.path });
+        return step(disk);
+      });
+    } finally {
+      this.#changing -= 1;
+    }
   }
 
   async #do<Result>(step: (disk: Disk) => Promise<Result>): Promise<Result> {

@@ -11,7 +11,7 @@ import { hasBit, INCOMPATIBLE_CORRUPT, INCOMPATIBLE_DIRTY } from './features.ts'
 import { type Header, readHeader } from './header.ts';
 import { Grace } from './locks.ts';
 import { Mapping } from './mapping.ts';
-import { Reader, type Run } from './reader.ts';
+import { Reader, type Run, type RunKind } from './reader.ts';
 import { repairImage } from './repair.ts';
 import { readSnapshots, type Snapshot } from './snapshots.ts';
 import { Storage } from './storage.ts';
@@ -151,6 +151,14 @@ export class Qcow2Image implements Disk {
     this.#checkOpen();
     checkRequest(this, 'read', offset, length);
     return await this.#grace.during(() => this.#reader.allocation(offset, length));
+  }
+
+  /**
+   * What a whole range is, if it is of one kind and that is known without waiting. It does not wait for requests that
+   * change the range: only who knows that none run may ask.
+   */
+  peekKind(offset: number, length: number): RunKind | undefined {
+    return this.#closed ? undefined : this.#reader.peek(offset, length);
   }
 
   /** Writes one whole cluster compressed, if it shrinks. `content` is a cluster long, also for the last of the disk. */

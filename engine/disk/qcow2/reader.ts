@@ -72,6 +72,25 @@ export class Reader {
     return runs;
   }
 
+  /** The kind of a whole range, if it has one kind and its mapping is in memory. Never waits. */
+  peek(offset: number, length: number): RunKind | undefined {
+    const { clusterSize } = this.#shape;
+    const end = offset + length;
+    let kind: RunKind | undefined;
+    for (let at = offset; at < end; ) {
+      const entry = this.#parts.mapping.peek(Math.floor(at / clusterSize));
+      if (entry === undefined) return undefined;
+      const clusterEnd = Math.min(end, (Math.floor(at / clusterSize) + 1) * clusterSize);
+      while (at < clusterEnd) {
+        const run = this.#runAt(entry, at, clusterEnd);
+        if (kind !== undefined && run.kind !== kind) return undefined;
+        kind = run.kind;
+        at += run.length;
+      }
+    }
+    return kind;
+  }
+
   async #readRun(run: ReadRun, into: Uint8Array[]): Promise<void> {
     const { storage, decompressor, hasBacking, backing } = this.#parts;
     switch (run.kind) {
