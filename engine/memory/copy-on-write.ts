@@ -143,7 +143,7 @@ export class CopyOnWrite {
       const word = tables.saveState(page);
       const state = stateIn(word);
       if (state >= SAVED || this.#abandoned) return without('saved');
-      const unneeded = state === UNSAVED ? this.#unneeded(page, from) : undefined;
+      const unneeded = state === UNSAVED ? this.#unneeded(page) : undefined;
       if (unneeded !== undefined) {
         if (tables.exchangeSaveState(page, word, saveWord(unneeded))) return without('clean');
         continue;
@@ -161,11 +161,14 @@ export class CopyOnWrite {
     }
   }
 
-  /** Why the checkpoint needs no bytes of a page, if so. What a device is about to fill has no final bytes yet. */
-  #unneeded(page: number, from: number): number | undefined {
+  /**
+   * Why the checkpoint needs no bytes of a page, if so. A page that a device is about to fill counts as written since the
+   * last complete checkpoint: either its request began after that one's moment, or that one waited for it.
+   */
+  #unneeded(page: number): number | undefined {
     const { tables } = this.#parts;
     const epoch = tables.epochOf(page);
-    if (epoch > tables.word(tables.layout.HOLD_SINCE) || tables.dmaPins(from) > 0) return undefined;
+    if (epoch > tables.word(tables.layout.HOLD_SINCE)) return undefined;
     return epoch === 0 ? ZERO : CLEAN;
   }
 

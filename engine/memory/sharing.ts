@@ -23,7 +23,7 @@ export function* sharePages(parts: SharingParts, ranges: readonly PageRange[]): 
       yield 'more';
       const frame = map.frameOf(page);
       if (!mayMove(page) || pins.isPinned(frame)) continue;
-      const hash = hashOf(tables.words, tables.frameAddress(frame) / 4);
+      const hash = hashOfPage(tables.words, tables.frameAddress(frame) / 4);
       const other = known.get(hash);
       if (other === undefined || !mayMove(other)) {
         known.set(hash, page);
@@ -44,7 +44,7 @@ export function* sharePages(parts: SharingParts, ranges: readonly PageRange[]): 
 }
 
 /** FNV-1a over 32-bit words: it need only be cheap, equality is checked. */
-function hashOf(words: Int32Array, at: number): number {
+export function hashOfPage(words: Int32Array, at: number): number {
   let hash = 0x811c9dc5;
   for (let i = at; i < at + WORDS; i += 1) hash = Math.imul(hash ^ words[i]!, 0x01000193);
   return hash;
