@@ -76,6 +76,8 @@ function run(task: HartTask, build: MachineBuilder, port: MessagePort): void {
   });
   const control = new HartControl(task.control);
   const bell = new Doorbell(task.bell);
+  // A program without a signature is refused before it runs for nothing.
+  if (settings.signature !== undefined) machine.signature(settings.signature.granularity);
   const restarted = () => say(port, { kind: 'restarted' });
   say(port, { kind: 'started' });
   const end = new HartLoop({ machine, control, bell, ioBell, console, disks, restarted }).run();

@@ -46,6 +46,8 @@ export class Machine {
   #htif: HtifPort | undefined;
   readonly #log: CommitLog | undefined;
   #stopped: { reason: StopReason; code: number } | undefined;
+  /** Traps since an instruction retired, by whole slices: a program that only traps reaches its limit too. */
+  #trapsInRow = 0;
   /** How a traced program ended, seen within a slice. */
   #exit: number | undefined;
 
@@ -118,9 +120,13 @@ export class Machine {
       this.#htif.poll();
       if (this.#htif.blocked) return { kind: 'idle', milliseconds: Number.POSITIVE_INFINITY };
     }
-    const left = (this.#parts.maxInstructions ?? Number.POSITIVE_INFINITY) - this.instructions;
-    if (left <= 0) return this.#stop('limit', 0);
-    const result = this.#run(left);
+    const limit = this.#parts.maxInstructions ?? Number.POSITIVE_INFINITY;
+    const before = this.instructions;
+    if (before >= limit || this.#trapsInRow > limit) return this.#stop('limit', 0);
+    const budget = Math.min(limit - before, this.#sliceLength());
+    const result = this.#run(budget);
+    if (this.instructions !== before) this.#trapsInRow = 0;
+    else if (result === 'budget') this.#trapsInRow += budget;
     this.devices.clint.update();
     this.devices.rtc.update();
     this.devices.uart.poll();
@@ -176,10 +182,15 @@ export class Machine {
     return formatSignature(bytes, granularity);
   }
 
-  #run(left: number): ReturnType<Core['run']> {
-    if (this.#log === undefined) return this.core.run(Math.min(left, this.#htif === undefined ? SLICE : HTIF_SLICE));
+  #sliceLength(): number {
+    if (this.#log !== undefined) return TRACED_SLICE;
+    return this.#htif === undefined ? SLICE : HTIF_SLICE;
+  }
+
+  #run(budget: number): ReturnType<Core['run']> {
+    if (this.#log === undefined) return this.core.run(budget);
     let result: ReturnType<Core['run']> = 'budget';
-    for (let i = Math.min(left, TRACED_SLICE); i > 0 && result === 'budget' && this.#exit === undefined; i -= 1) {
+    for (let i = budget; i > 0 && result === 'budget' && this.#exit === undefined; i -= 1) {
       result = this.#log.step();
       // At each step, so that the log ends where the program does.
       this.#exit = this.#htif?.poll();

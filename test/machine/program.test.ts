@@ -14,8 +14,8 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const BASE = 0x80000000;
 const SYMBOLS = ['tohost', 'fromhost', 'begin_signature', 'end_signature'];
 
-/** Assembles a program with HTIF words and a signature of 32 bytes at its end. */
-function program(name: string, source: string): string {
+/** Assembles a program with HTIF words and a signature of 32 bytes at its end, with the symbols given in its table. */
+function program(name: string, source: string, exported: readonly string[] = SYMBOLS): string {
   const assembler = new Assembler(BASE);
   assembler.text(`${source}
     .align 64
@@ -26,7 +26,7 @@ function program(name: string, source: string): string {
     .dword 1, 2
     end_signature: .dword 0`);
   const bytes = assembler.build();
-  const symbols = Object.fromEntries(SYMBOLS.map(symbol => [symbol, BigInt(assembler.address(symbol))]));
+  const symbols = Object.fromEntries(exported.map(symbol => [symbol, BigInt(assembler.address(symbol))]));
   const file = path.join(folder, `${name}.elf`);
   writeFileSync(file, elfFile({ segments: [{ virtual: BigInt(BASE), bytes }], entry: BigInt(BASE), symbols }));
   return file;
@@ -90,6 +90,19 @@ test('--max-instructions ends a program that does not', () => {
   const result = run('--elf', elf, '--max-instructions', '1000000', '--json');
   expect(result.status).toBe(124);
   expect(JSON.parse(result.stdout)).toEqual(expect.objectContaining({ outcome: 'limit', instructions: 1_000_000 }));
+});
+
+test('--max-instructions ends a program that does nothing but trap', () => {
+  const elf = program('trapping', 'csrw mtvec, zero\n.word 0');
+  const result = run('--elf', elf, '--max-instructions', '10000', '--json');
+  expect(result.status).toBe(124);
+  expect(JSON.parse(result.stdout)).toEqual(expect.objectContaining({ outcome: 'limit', instructions: 1 }));
+});
+
+test('--signature refuses a program without one before it runs', () => {
+  const elf = program('unsigned', 'spin: j spin', ['tohost', 'fromhost']);
+  const result = run('--elf', elf, '--signature', path.join(folder, 'unsigned'));
+  expect(result).toEqual(expect.objectContaining({ status: 2, stderr: expect.stringContaining('no signature') }));
 });
 
 test('--trace writes one line for each instruction with what it wrote', () => {
