@@ -23,6 +23,11 @@ const LONG_RUNS: Readonly<Record<string, LongRun>> = {
       AFTERIMAGE_DISK_JUDGED: '500',
     },
   },
+  jobs: { files: ['test/disk/jobs'], settings: { AFTERIMAGE_JOBS_SEQUENCES: '50000', AFTERIMAGE_JOB_FAULTS: '20000' } },
+  checkpoint: {
+    files: ['test/checkpoint'],
+    settings: { AFTERIMAGE_CHECKPOINT_SEQUENCES: '2000', AFTERIMAGE_CHECKPOINT_FUZZ_CASES: '80000' },
+  },
 };
 
 const root = path.resolve(import.meta.dirname, '..');

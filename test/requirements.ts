@@ -16,6 +16,7 @@ const REQUIREMENTS: readonly Requirement[] = [
   { file: '/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin', package: 'u-boot-qemu' },
   { file: '/usr/bin/xz', package: 'xz-utils' },
   { file: '/usr/bin/script', package: 'bsdutils' },
+  { file: '/sbin/e2fsck', package: 'e2fsprogs' },
 ];
 
 function apt(arguments_: readonly string[]): boolean {
