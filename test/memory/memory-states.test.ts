@@ -246,7 +246,7 @@ describe('a frame', () => {
   test('that becomes another page of code has that page executed', () => {
     // Two pages with one function each, called in turn.
     const program =
-      'li s0, DATA\nli s1, 0x1000\nadd s1, s1, s0\nloop:\njalr ra, 0(s0)\nslli a5, a5, 1\njalr ra, 0(s1)\nj loop';
+      'li s0, DATA\nli s1, 0x1000\nadd s1, s1, s0\nloop:\njalr ra, 0(s0)\nslli a5, a5, 2\njalr ra, 0(s1)\nslli a5, a5, 1\nj loop';
     const build = () => {
       const rig = buildRig(module, { program });
       // addi a5, a5, 1 or 3; ret
