@@ -41,9 +41,8 @@ function restartWithNewerNode() {
     shell: process.platform === 'win32',
     env: { ...process.env, AFTERIMAGE_RESTARTED: '1' },
   });
-  // A terminal sends its signals to both; those sent to us alone are passed on, and the child decides.
-  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-  process.on('SIGINT', () => {});
+  // Sent to us alone they would leave the child behind. Sent to both they reach it twice, which it knows.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal));
   child.on('error', error => {
     process.stderr.write(`afterimage: a newer Node cannot be started (${error.message})\n`);
     process.exit(2);

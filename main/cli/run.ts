@@ -10,6 +10,7 @@ import { AfterimageError } from '../../engine/base/errors.ts';
 import { explain } from './explain.ts';
 import { GuestProgressLine } from './guest-progress.ts';
 import { openInput } from './input.ts';
+import { whenLauncherEnds } from './launcher.ts';
 import { type Decision, type EndingSignal, type RunFacts, resultOf, toJson } from './result.ts';
 import { Session } from './session.ts';
 import { Terminal } from './terminal.ts';
@@ -34,6 +35,9 @@ export interface RunOptions {
 }
 
 const ENDING_SIGNALS: readonly EndingSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+/** A second signal is impatience, but terminals and `timeout` signal the launcher too, and it passes its copy on. */
+const COPY_MILLISECONDS = 500;
 
 /** Runs a machine; returns the exit status. Everything that a person is to read has been written by then. */
 export async function run(options: RunOptions, engineEntry: URL): Promise<number> {
@@ -139,10 +143,13 @@ function defined<Fields extends object>(fields: Fields): { [Name in keyof Fields
 class SignalWatch {
   readonly #abort = new AbortController();
   #received: Decision | undefined;
+  #receivedAt = 0;
   #handle: ((decision: Decision) => void) | undefined;
 
   constructor() {
     for (const signal of ENDING_SIGNALS) process.on(signal, () => this.#take({ kind: 'signal', signal }));
+    // It can be killed only alone, and nobody could end the machine after it.
+    whenLauncherEnds(() => this.#take({ kind: 'signal', signal: 'SIGHUP' }));
   }
 
   get abort(): AbortSignal {
@@ -159,6 +166,9 @@ class SignalWatch {
   }
 
   #take(decision: Decision): void {
+    const now = performance.now();
+    if (this.#received !== undefined && now - this.#receivedAt < COPY_MILLISECONDS) return;
+    this.#receivedAt = now;
     this.#received ??= decision;
     this.#abort.abort();
     this.#handle?.(decision);
