@@ -4,7 +4,7 @@ export interface SinkHandlers {
   /** So many bytes have left for the terminal, file or pipe. */
   taken(count: number): void;
   /** Nobody reads any more, or the file cannot be written. */
-  broken(error: Error): void;
+  broken(error: NodeJS.ErrnoException): void;
 }
 
 /** Console output on its way to a stream, unaltered; it is acknowledged when the stream has passed it on. */
@@ -48,7 +48,7 @@ export class ConsoleSink {
     for (const resolve of this.#whenFlushed.splice(0)) resolve();
   }
 
-  #break(error: Error): void {
+  #break(error: NodeJS.ErrnoException): void {
     if (this.#broken) return;
     this.#broken = true;
     this.#flushed();

@@ -13,15 +13,25 @@ export async function main(engineEntry: URL): Promise<never> {
     complain(thrown);
     process.exit(STATUS.failed);
   });
-  const status = await commandLine(process.argv.slice(2), { engineEntry });
+  let unwritten: NodeJS.ErrnoException | undefined;
+  process.stdout.on('error', error => {
+    unwritten = error;
+  });
+  let status = await commandLine(process.argv.slice(2), { engineEntry });
   const patience = new Promise(resolve => setTimeout(resolve, DRAIN_MILLISECONDS));
   await Promise.race([patience, Promise.all([process.stdout, process.stderr].map(drained))]);
+  // A reader that has gone wants no more; anything else means that a script does not get what it asked for.
+  if (unwritten !== undefined && unwritten.code !== 'EPIPE' && status !== STATUS.failed) {
+    status = STATUS.failed;
+    process.stderr.write(`afterimage: standard output cannot be written (${unwritten.message})\n`);
+  }
   process.exit(status);
 }
 
 /** Pipes take what is written later; a result must not be cut off by the exit. */
 function drained(stream: NodeJS.WriteStream): Promise<void> {
-  if (stream.writableLength === 0 || stream.destroyed || stream.errored) return Promise.resolve();
+  if (stream.destroyed || stream.errored) return Promise.resolve();
+  // Even with nothing left an error may be on its way.
   return new Promise(resolve => {
     stream.write('', () => resolve());
     stream.once('error', () => resolve());

@@ -25,6 +25,7 @@ export type Decision =
   | { readonly kind: 'seen' }
   | { readonly kind: 'timeout'; readonly seconds: number }
   | { readonly kind: 'quit' }
+  | { readonly kind: 'failed'; readonly error: PlainError }
   | { readonly kind: 'signal'; readonly signal: EndingSignal };
 
 export type Failure = { readonly during: 'start' | 'run'; readonly error: PlainError };
@@ -39,7 +40,7 @@ export interface RunFacts {
   readonly consoleBytes: number;
 }
 
-export type Outcome = StopReason | Decision['kind'] | 'not-seen' | 'failed';
+export type Outcome = StopReason | Decision['kind'] | 'not-seen';
 
 export interface RunResult {
   readonly outcome: Outcome;
@@ -72,7 +73,7 @@ export function toJson(facts: RunFacts, result: RunResult): Readonly<Record<stri
     milliseconds: Math.round(facts.milliseconds),
     consoleBytes: facts.consoleBytes,
     guestErrors: summary?.guestErrors,
-    error: failure?.error,
+    error: decision?.kind === 'failed' ? decision.error : failure?.error,
   };
 }
 
@@ -82,6 +83,8 @@ function ofDecision(decision: Decision, failure: Failure | undefined): RunResult
     case 'seen':
     case 'quit':
       return { outcome: decision.kind, status: STATUS.ok, line };
+    case 'failed':
+      return { outcome: 'failed', status: STATUS.failed, line: explain(decision.error) };
     case 'timeout':
       return {
         outcome: 'timeout',

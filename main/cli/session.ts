@@ -63,8 +63,7 @@ export class Session {
     });
     this.#sink = new ConsoleSink(options.output, {
       taken: count => this.#client.send({ kind: 'console-taken', count }),
-      // The reader of a pipe has gone: what a program that knows nothing of it would die of.
-      broken: () => this.end({ kind: 'signal', signal: 'SIGPIPE' }),
+      broken: error => this.end(unwritable(error)),
     });
   }
 
@@ -200,4 +199,11 @@ export class Session {
 
 function diskName({ context }: PlainError): string {
   return context.path === undefined ? '' : `${context.path}: `;
+}
+
+/** The reader of a pipe has gone: what a program that knows nothing of it would die of. The rest is a failure. */
+function unwritable({ code, message }: NodeJS.ErrnoException): Decision {
+  if (code === 'EPIPE') return { kind: 'signal', signal: 'SIGPIPE' };
+  const kind = code === 'ENOSPC' ? 'no-space' : 'io';
+  return { kind: 'failed', error: { kind, message: `The console output cannot be written (${message})`, context: {} } };
 }

@@ -43,7 +43,13 @@ export class Command {
   }
 
   static small(arguments_: readonly string[]): Command {
-    return new Command(spawn(process.execPath, [SMALL, ...arguments_]));
+    const [program, ...words] = Command.line(arguments_);
+    return new Command(spawn(program, words));
+  }
+
+  /** The words that start the command with a small machine. */
+  static line(arguments_: readonly string[]): [string, ...string[]] {
+    return [process.execPath, SMALL, ...arguments_];
   }
 
   /** Resolves when standard output contains the text. */

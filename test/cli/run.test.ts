@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -86,6 +87,12 @@ describe('afterimage run', () => {
     command.process.kill(signal);
     expect(await command.end()).toMatchObject({ status, stderr: '' });
     expect(existsSync(`${disk}.lock`)).toBe(false);
+  });
+
+  it.each([['flood 1000'], ['stop 0', '--json']])('says that its output cannot be written: %s %s', (mode, ...more) => {
+    const words = Command.line(small(mode, ...more)).map(word => `'${word}'`);
+    const shell = spawnSync('sh', ['-c', `${words.join(' ')} > /dev/full`], { encoding: 'utf8', input: '' });
+    expect(shell).toMatchObject({ status: 125, stderr: expect.stringContaining('cannot be written (ENOSPC') });
   });
 
   it('ends quietly when nobody reads its output any more', async () => {
