@@ -152,6 +152,8 @@ describe('disks', () => {
       expect(await guest.command('sha256sum </data/file | cmp - /data/sum && echo same')).toContain('same');
       // A restart goes through the same files and comes to the same prompt.
       await guest.send('reboot\n');
+      // The old shell may show a prompt once more on its way out.
+      await guest.waitFor('Linux version');
       await guest.ready();
       expect(await guest.command('sha256sum </data/file | cmp - /data/sum && echo same')).toContain('same');
       await guest.send('poweroff\n');
