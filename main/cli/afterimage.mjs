@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 // The `afterimage` command. Plain JavaScript that old versions of Node understand too: it finds one that is new enough.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync } from 'node:fs';
 import module from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 const LEAST_NODE = 24;
+/** As shells have it: 128 and the number of the signal. */
+const KILLED_STATUS = 128 + 9;
 const own = fileURLToPath(import.meta.url);
 const arguments_ = process.argv.slice(2);
 
@@ -43,12 +45,20 @@ function restartWithNewerNode() {
   });
   // Sent to us alone they would leave the child behind. Sent to both they reach it twice, which it knows.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal));
+  // Old versions of Node abort when they put back a terminal that is gone.
+  let hungUp = false;
+  process.on('SIGHUP', () => {
+    hungUp = true;
+  });
   child.on('error', error => {
     process.stderr.write(`afterimage: a newer Node cannot be started (${error.message})\n`);
     process.exit(2);
   });
   child.on('exit', (code, signal) => {
+    if (hungUp) [0, 1, 2].map(descriptor => closeSync(descriptor));
     if (signal === null) process.exit(code ?? 1);
+    // At a regular exit Node puts the terminal back, which the child could not do.
+    if (signal === 'SIGKILL') process.exit(KILLED_STATUS);
     process.removeAllListeners(signal);
     process.kill(process.pid, signal);
   });

@@ -21,7 +21,7 @@ export async function main(engineEntry: URL): Promise<never> {
   const patience = new Promise(resolve => setTimeout(resolve, DRAIN_MILLISECONDS));
   await Promise.race([patience, Promise.all([process.stdout, process.stderr].map(drained))]);
   // A reader that has gone wants no more; anything else means that a script does not get what it asked for.
-  if (unwritten !== undefined && unwritten.code !== 'EPIPE' && status !== STATUS.failed) {
+  if (unwritten !== undefined && unwritten.code !== 'EPIPE' && status === STATUS.ok) {
     status = STATUS.failed;
     process.stderr.write(`afterimage: standard output cannot be written (${unwritten.message})\n`);
   }

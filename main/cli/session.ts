@@ -63,7 +63,7 @@ export class Session {
     });
     this.#sink = new ConsoleSink(options.output, {
       taken: count => this.#client.send({ kind: 'console-taken', count }),
-      broken: error => this.end(unwritable(error)),
+      broken: error => this.end(unwritable(error, options.output.isTTY)),
     });
   }
 
@@ -98,6 +98,8 @@ export class Session {
   end(decision: Decision): void {
     if (this.#decision !== undefined) {
       if (decision.kind !== 'signal' && decision.kind !== 'quit') return;
+      // A terminal that goes away tells it in more than one way.
+      if (decision.kind === 'signal' && decision.signal === 'SIGHUP') return;
       this.#client.kill();
       this.#cutShort.resolve();
       return;
@@ -201,9 +203,10 @@ function diskName({ context }: PlainError): string {
   return context.path === undefined ? '' : `${context.path}: `;
 }
 
-/** The reader of a pipe has gone: what a program that knows nothing of it would die of. The rest is a failure. */
-function unwritable({ code, message }: NodeJS.ErrnoException): Decision {
+/** A reader or a terminal that has gone is what a program that knows nothing of it would die of. */
+function unwritable({ code, message }: NodeJS.ErrnoException, isTerminal: boolean): Decision {
   if (code === 'EPIPE') return { kind: 'signal', signal: 'SIGPIPE' };
+  if (code === 'EIO' && isTerminal) return { kind: 'signal', signal: 'SIGHUP' };
   const kind = code === 'ENOSPC' ? 'no-space' : 'io';
   return { kind: 'failed', error: { kind, message: `The console output cannot be written (${message})`, context: {} } };
 }
