@@ -4,19 +4,17 @@ import { Worker } from 'node:worker_threads';
 import type { Command, EngineDescription, RunSummary } from '../api/messages.ts';
 import type { DiskSettings, MachineSettings } from '../api/settings.ts';
 import { AfterimageError, assertNever } from '../base/errors.ts';
-import type { Disk, HostFile } from '../disk/disk.ts';
+import type { Disk } from '../disk/disk.ts';
 import { readSoftware } from './boot-files.ts';
 import { checkConsoleSize, checkSettings } from './check-settings.ts';
 import { ConsoleServer, createConsoleBuffers } from './console-link.ts';
 import { DiskJobs } from './disk-jobs.ts';
 import { createDiskBuffers } from './disk-link.ts';
-import { openQcow2Disk } from './disk-open.ts';
 import { DiskServer } from './disk-server.ts';
 import { Doorbell, type Listening } from './doorbell.ts';
 import { HartControl } from './hart-control.ts';
 import type { HartMessage, HartTask } from './hart-thread.ts';
 import { hostError } from './host-errors.ts';
-import { openHostFile } from './node-file.ts';
 import { OutputFile } from './output-file.ts';
 import type { ParentLink } from './parent-link.ts';
 
@@ -33,8 +31,8 @@ export interface EngineParts {
   readonly loadCore: () => Promise<WebAssembly.Module>;
   /** Machine memory for the settings: shared, with RAM and reserve. */
   readonly createMemory: (settings: MachineSettings, core: WebAssembly.Module) => WebAssembly.Memory;
-  /** The disk in an open file, which it closes. */
-  readonly openDisk: (file: HostFile, settings: DiskSettings) => Promise<Disk>;
+  /** Opens a disk with all that it stands on, locked until it is closed. */
+  readonly openDisk: (settings: DiskSettings) => Promise<Disk>;
 }
 
 /** What is open while a machine runs. */
@@ -176,7 +174,7 @@ export class Engine {
     const disks: Disk[] = [];
     let trace: OutputFile | undefined;
     try {
-      for (const disk of settings.disks) disks.push(await this.#openDisk(disk));
+      for (const disk of settings.disks) disks.push(await this.#parts.openDisk(disk));
       if (settings.signature !== undefined) OutputFile.create(settings.signature.path).close();
       if (settings.trace !== undefined) trace = OutputFile.create(settings.trace);
       const memory = this.#parts.createMemory(settings, coreModule);
@@ -214,17 +212,6 @@ export class Engine {
     } catch (thrown) {
       for (const disk of disks) await disk.close();
       trace?.close();
-      throw thrown;
-    }
-  }
-
-  async #openDisk(settings: DiskSettings): Promise<Disk> {
-    if (settings.format === 'qcow2') return await openQcow2Disk(settings);
-    const file = await openHostFile(settings.path, { readonly: settings.readonly || settings.temporary });
-    try {
-      return await this.#parts.openDisk(file, settings);
-    } catch (thrown) {
-      await file.close();
       throw thrown;
     }
   }

@@ -1,21 +1,17 @@
 // Main module of the engine process: one machine, started by `child_process.fork`.
 import { readFile } from 'node:fs/promises';
 import type { EngineDescription } from '../api/messages.ts';
-import type { DiskSettings, MachineSettings } from '../api/settings.ts';
+import type { MachineSettings } from '../api/settings.ts';
 import { AfterimageError } from '../base/errors.ts';
 import { Core } from '../core/core.ts';
 import { EXTENSIONS } from '../core/isa.ts';
-import type { Disk, HostFile } from '../disk/disk.ts';
-import { RawDisk } from '../disk/raw.ts';
-import { TemporaryDisk } from '../disk/temporary.ts';
 import { isaString } from '../firmware/isa-string.ts';
 import { machineMemorySize } from '../memory/sizing.ts';
-import { TEMPORARY_LIMIT } from './disk-open.ts';
+import { openMachineDisk } from './disk-open.ts';
 import { runEngineProcess } from './engine-process.ts';
 import { codeOf, hostError } from './host-errors.ts';
 
 const CORE = new URL('../core/build/core.wasm', import.meta.url);
-const QCOW2_MAGIC = 'QFI\xfb';
 /** Pages of a memory32. */
 const MOST_WASM_PAGES = 65536;
 
@@ -55,26 +51,6 @@ const deafHost = {
   cowFault: () => {},
 };
 
-async function openDisk(file: HostFile, settings: DiskSettings): Promise<Disk> {
-  await refuseWhatIsNotRaw(file);
-  const disk = await RawDisk.open(file, { readonly: settings.readonly });
-  return settings.temporary ? new TemporaryDisk(disk, { limit: TEMPORARY_LIMIT }) : disk;
-}
-
-/** A raw disk may hold anything, but what the user cannot have meant is better refused than overwritten. */
-async function refuseWhatIsNotRaw(file: HostFile): Promise<void> {
-  const path = file.name;
-  if ((await file.size()) === 0) {
-    throw new AfterimageError('unsupported', 'The disk is empty; give it a size, for example with `truncate -s 1G`', {
-      path,
-    });
-  }
-  const magic = new Uint8Array(4);
-  await file.read(0, [magic]);
-  if (new TextDecoder('latin1').decode(magic) !== QCOW2_MAGIC) return;
-  throw new AfterimageError('unsupported', 'It is a qcow2 image; say so with FILE,format=qcow2', { path });
-}
-
 function describe(): EngineDescription {
   return { isa: isaString(EXTENSIONS), privileges: ['m', 's', 'u'], mmu: ['sv39', 'sv48'] };
 }
@@ -84,5 +60,5 @@ runEngineProcess({
   describe,
   loadCore,
   createMemory,
-  openDisk,
+  openDisk: openMachineDisk,
 });

@@ -1,6 +1,7 @@
 // An engine process as engine/host/process.ts, with a small machine in it.
 import type { Disk, HostFile } from '../../engine/disk/disk.ts';
 import { runEngineProcess } from '../../engine/host/engine-process.ts';
+import { openHostFile } from '../../engine/host/node-file.ts';
 
 class FileDisk implements Disk {
   readonly size = 1 << 20;
@@ -39,5 +40,6 @@ runEngineProcess({
   // The smallest module that there is: magic and version.
   loadCore: async () => new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)),
   createMemory: () => new WebAssembly.Memory({ initial: 16, maximum: 16, shared: true }),
-  openDisk: async (file, settings) => new FileDisk(file, settings.readonly),
+  openDisk: async ({ path, readonly, temporary }) =>
+    new FileDisk(await openHostFile(path, { readonly: readonly || temporary }), readonly),
 });
