@@ -1,0 +1,230 @@
+// What the process that owns a machine's folder can be asked, by its parent or through the machine's control socket:
+// calls, which are answered, and events, which are announced. Plain data that survives structured cloning; arguments
+// are validated by the receiver. A machine's process is there while the machine runs, or for one call.
+import type { PlainError } from '../base/errors.ts';
+import type {
+  CheckpointDetails,
+  CheckpointTreeView,
+  Comparison,
+  ImportPreview,
+  RestoreArguments,
+  Restored,
+  TakeArguments,
+  TakenCheckpoint,
+  TreeVerification,
+} from './checkpoints.ts';
+import type { Identity, MachineConfiguration, MachineRecord, MachineStatus } from './machine.ts';
+import type { DevirtualizeArguments, MemoryView, PageRangeArgument } from './memory.ts';
+import type { EngineDescription } from './messages.ts';
+import type { ConsoleSize } from './settings.ts';
+
+interface Call<Arguments, Result> {
+  readonly arguments: Arguments;
+  readonly result: Result;
+}
+
+type Nothing = Readonly<Record<never, never>>;
+interface Id {
+  readonly id: Identity;
+}
+
+/** Everything that can be asked, by name. */
+export interface ControlCalls {
+  readonly describe: Call<Nothing, EngineDescription>;
+  readonly machine: Call<Nothing, MachineRecord>;
+  readonly status: Call<Nothing, MachineStatus>;
+  /** Only while it is off, but for name and automatic checkpoints. What is absent stays as it is. */
+  readonly configure: Call<{ readonly change: Partial<MachineConfiguration> }, MachineRecord>;
+
+  /** Power on. Where the last run ended by `suspend` it goes on from there, unless `fresh`. */
+  readonly start: Call<{ readonly fresh?: boolean; readonly paused?: boolean }, MachineStatus>;
+  /** Asks the guest to power off (types `poweroff` at the console of the default guest); with `force` does not ask. */
+  readonly stop: Call<{ readonly force?: boolean; readonly timeoutSeconds?: number }, MachineStatus>;
+  /** Takes a checkpoint and powers off; the next `start` goes on from it. */
+  readonly suspend: Call<Nothing, MachineStatus>;
+  readonly pause: Call<Nothing, MachineStatus>;
+  readonly resume: Call<Nothing, MachineStatus>;
+  /** The reset button. */
+  readonly reset: Call<Nothing, MachineStatus>;
+
+  readonly checkpoint: Call<TakeArguments, TakenCheckpoint>;
+  /** Gives up the checkpoint being taken; the machine runs on. */
+  readonly 'cancel-checkpoint': Call<Nothing, Nothing>;
+  readonly tree: Call<Nothing, CheckpointTreeView>;
+  readonly details: Call<Id, CheckpointDetails>;
+  readonly compare: Call<{ readonly from: Identity; readonly to: Identity }, Comparison>;
+  readonly verify: Call<{ readonly deep?: boolean }, TreeVerification>;
+  readonly 'rename-checkpoint': Call<Id & { readonly name: string }, Nothing>;
+  readonly 'annotate-checkpoint': Call<Id & { readonly note: string }, Nothing>;
+  readonly 'protect-checkpoint': Call<Id & { readonly protected: boolean }, Nothing>;
+  /** Makes an automatic one manual. */
+  readonly 'keep-checkpoint': Call<Id, Nothing>;
+  /** One of them, or with all that come after it; what others need is merged. */
+  readonly 'delete-checkpoint': Call<Id & { readonly subtree?: boolean }, { readonly deleted: readonly Identity[] }>;
+  /** From RAM or a raw medium to a file (C15). */
+  readonly 'persist-checkpoint': Call<Id & { readonly store: string }, Nothing>;
+  readonly restore: Call<RestoreArguments, Restored>;
+  /** A new machine in a new folder, with its own identity. The folder must not exist; it is made in one step. */
+  readonly clone: Call<Id & { readonly folder: string; readonly name: string }, { readonly machine: Identity }>;
+  /** A self-contained file; it has its name when it is complete. */
+  readonly export: Call<Id & { readonly file: string }, { readonly bytes: number }>;
+
+  readonly memory: Call<{ readonly range?: PageRangeArgument; readonly groups?: number }, MemoryView>;
+  readonly virtualize: Call<{ readonly range?: PageRangeArgument }, Nothing>;
+  readonly devirtualize: Call<DevirtualizeArguments, Nothing>;
+  readonly share: Call<Nothing, Nothing>;
+  readonly scatter: Call<{ readonly range?: PageRangeArgument; readonly seed?: number }, Nothing>;
+
+  readonly disks: Call<Nothing, readonly DiskView[]>;
+  /** Allocated ranges of one layer, at most `most` runs; the largest gaps are joined when there would be more. */
+  readonly 'disk-map': Call<{ readonly layer: string; readonly most?: number }, readonly AllocatedRange[]>;
+  readonly 'disk-job': Call<DiskJobArguments, { readonly job: number }>;
+  /** What a job would do and free, before it is done. */
+  readonly 'disk-job-preview': Call<DiskJobArguments, JobPreview>;
+  readonly jobs: Call<Nothing, readonly JobView[]>;
+  readonly 'cancel-job': Call<{ readonly job: number }, Nothing>;
+  /** Bytes per second; absent: as fast as it can. */
+  readonly 'limit-job': Call<{ readonly job: number; readonly bytesPerSecond?: number }, Nothing>;
+
+  /** From now on this client gets `console-output`, with what was printed last before it, up to `scrollback` bytes. */
+  readonly 'console-attach': Call<{ readonly scrollback?: number }, Nothing>;
+  readonly 'console-detach': Call<Nothing, Nothing>;
+  /** Answered when the machine's queue has taken the bytes. */
+  readonly 'console-input': Call<{ readonly bytes: Uint8Array }, Nothing>;
+  readonly 'console-resize': Call<ConsoleSize, Nothing>;
+  /** So many bytes of console output have been shown; keeps the window of OUTPUT_WINDOW open. */
+  readonly 'console-taken': Call<{ readonly count: number }, Nothing>;
+  /** Types a command at the default guest's shell; `output` without the echo. */
+  readonly exec: Call<
+    { readonly command: string; readonly timeoutSeconds?: number },
+    { readonly status: number; readonly output: string }
+  >;
+}
+
+/** Calls that need no machine's folder: the process does them and ends. */
+export interface FolderCalls {
+  /** What a checkpoint file holds, before it is imported. */
+  readonly preview: Call<{ readonly file: string }, ImportPreview>;
+  /** A new machine in a new folder out of a self-contained checkpoint file; the machine stands at its state. */
+  readonly import: Call<
+    { readonly file: string; readonly folder: string; readonly name?: string },
+    { readonly machine: Identity; readonly name: string }
+  >;
+}
+
+export type CallName = keyof ControlCalls;
+export type ArgumentsOf<Name extends CallName> = ControlCalls[Name]['arguments'];
+export type ResultOf<Name extends CallName> = ControlCalls[Name]['result'];
+
+export type ControlEvent =
+  | { readonly event: 'status'; readonly status: MachineStatus }
+  /** Name, memory, disks or automatic checkpoints changed. */
+  | { readonly event: 'machine'; readonly machine: MachineRecord }
+  /** The tree changed: to be asked for anew. */
+  | { readonly event: 'tree' }
+  | { readonly event: 'checkpoint'; readonly taken: TakenCheckpoint }
+  | { readonly event: 'checkpoint-failed'; readonly error: PlainError }
+  /** Layers changed: to be asked for anew. */
+  | { readonly event: 'disks' }
+  | { readonly event: 'job'; readonly job: JobView }
+  | { readonly event: 'warning'; readonly error: PlainError }
+  | { readonly event: 'restarted' }
+  /** To clients that attached. */
+  | { readonly event: 'console-output'; readonly bytes: Uint8Array };
+
+/** The wire: a call, its answer, an event. On a socket each is one line of JSON, bytes as `{"$bytes": base64}`. */
+export type ControlMessage =
+  | { readonly id: number; readonly call: string; readonly arguments: unknown }
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: PlainError }
+  | ControlEvent;
+
+export type DiskJobKind = 'overlay' | 'commit' | 'stream' | 'compact' | 'check' | 'resize';
+
+export interface DiskJobArguments {
+  /** Index of the disk. */
+  readonly disk: number;
+  readonly kind: DiskJobKind;
+  /** Path of the layer as in DiskView; the active one unless said. */
+  readonly layer?: string;
+  /** `resize`: bytes. */
+  readonly size?: number;
+  /** `check`: repair what can be. */
+  readonly repair?: boolean;
+  /** `compact`: compress clusters. */
+  readonly compress?: boolean;
+  readonly bytesPerSecond?: number;
+}
+
+export interface JobPreview {
+  /** For a person: what will be done. */
+  readonly text: string;
+  readonly bytesToCopy: number;
+  /** Room that it gives back at the end. */
+  readonly bytesFreed: number;
+  readonly allowed: boolean;
+  /** Why not. */
+  readonly reason?: string;
+}
+
+/** Work that takes a while: on disks, exports, imports, verification, merging of deleted checkpoints. */
+export interface JobView {
+  readonly job: number;
+  readonly kind: DiskJobKind | 'export' | 'import' | 'clone' | 'verify' | 'merge' | 'persist' | 'restore';
+  /** For a person: a disk's, layer's or checkpoint's name. */
+  readonly subject: string;
+  readonly disk?: number;
+  readonly state: 'running' | 'done' | 'failed' | 'cancelled';
+  /** Bytes. */
+  readonly done: number;
+  readonly total: number;
+  readonly bytesPerSecond?: number;
+  readonly startedAt: number;
+  readonly endedAt?: number;
+  readonly error?: PlainError;
+  /** For a person, when it has something to say: what was found or freed. */
+  readonly outcome?: string;
+}
+
+export interface AllocatedRange {
+  readonly start: number;
+  readonly length: number;
+  readonly kind: 'data' | 'zero' | 'compressed';
+}
+
+export interface DiskView {
+  /** Index, and as the guest names it. */
+  readonly disk: number;
+  readonly device: string;
+  readonly mode: 'persistent' | 'temporary' | 'readonly';
+  readonly size: number;
+  /** Path of the active layer. */
+  readonly active: string;
+  /** All layers of this disk that the machine or any checkpoint needs, or nobody any more. */
+  readonly layers: readonly LayerView[];
+}
+
+export interface Verdict {
+  readonly allowed: boolean;
+  /** For a person: why not. */
+  readonly reason?: string;
+}
+
+export interface LayerView {
+  /** Relative to the machine's folder. */
+  readonly path: string;
+  readonly format: 'raw' | 'qcow2';
+  readonly virtualSize: number;
+  readonly allocatedSize: number;
+  readonly backing?: string;
+  readonly overlays: readonly string[];
+  readonly neededBy: readonly {
+    readonly by: 'machine' | 'checkpoint' | 'job';
+    /** A checkpoint's identity, a job's number, or the machine's identity. */
+    readonly id: string;
+    /** A checkpoint's name. */
+    readonly name?: string;
+    readonly direct: boolean;
+  }[];
+  readonly may: Readonly<Record<'delete' | 'commit' | 'stream' | 'compact' | 'resize', Verdict>>;
+}
