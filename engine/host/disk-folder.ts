@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, copyFile, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { access, copyFile, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { AfterimageError } from '../base/errors.ts';
 import type { Folder } from '../disk/chain/folder.ts';
@@ -61,6 +61,16 @@ export class HostFolder implements Folder {
       () => true,
       () => false,
     );
+  }
+
+  async list(under: string): Promise<string[]> {
+    const folder = under === '' ? this.#root : this.#path(under);
+    await this.#within(folder, under);
+    const entries = await readdir(folder, { withFileTypes: true }).catch(thrown => {
+      throw hostError(thrown, folder, 'list');
+    });
+    const names = entries.filter(entry => entry.isFile()).map(entry => entry.name);
+    return names.sort().map(name => (under === '' ? name : `${under}/${name}`));
   }
 
   async flush(): Promise<void> {

@@ -90,6 +90,11 @@ export class JobsMachine {
     return layersFrom(this.live.active);
   }
 
+  /** Removes the layers that are not in the chain any more, and stand in the way of commits into what is below them. */
+  #removeUnused(before: readonly Layer[]): void {
+    for (const layer of before) if (!this.layers.includes(layer)) this.folder.names.delete(layer.path);
+  }
+
   async overlay(): Promise<void> {
     const clusterSize = this.random.pick(this.clusterSizes);
     const extendedL2 = clusterSize >= 16_384 && this.random.below(2) === 0;
@@ -173,7 +178,7 @@ export class JobsMachine {
     );
     const work = job.run(async () => {
       if (isCommit) await commit(this.commitParts(job), layer);
-      else await stream({ live: this.live, job }, layer, base);
+      else await stream({ live: this.live, job }, layer, base).finally(() => this.#removeUnused(layers));
     });
     let ended = false;
     const end = work.then(() => {
@@ -202,7 +207,7 @@ export class JobsMachine {
     const base = isCommit ? undefined : below[random.below(below.length + 1)];
     this.log.push(`quiet ${job.kind} ${layer.path} to ${base?.path} of ${layers.map(one => one.path).join()}`);
     if (isCommit) await job.run(() => commit(this.commitParts(job), layer));
-    else await job.run(() => stream({ live: this.live, job }, layer, base));
+    else await job.run(() => stream({ live: this.live, job }, layer, base).finally(() => this.#removeUnused(layers)));
   }
 
   /** Jobs that want the machine off. */
@@ -224,7 +229,9 @@ export class JobsMachine {
       await job.run(() => compact(top, { compress }, job));
     } else if (kind === 'rebase') {
       if (top.format === 'raw') return;
+      const before = this.layers;
       await job.run(() => rebase(top, this.layers.slice(2)[random.below(this.layers.length)], job));
+      this.#removeUnused(before);
     } else if (kind === 'convert') {
       const to = this.newName();
       const format = random.pick(['raw', 'qcow2'] as const);
@@ -232,12 +239,14 @@ export class JobsMachine {
         format === 'raw' ? { format } : { format, image: this.#imageFor(), compress: random.below(2) === 0 };
       await job.run(() => convert(top, this.folder, to, { ...options, codecs }, job));
       this.recorded = { path: to, format };
+      for (const layer of this.layers) this.folder.names.delete(layer.path);
     } else {
       const to = this.newName();
       await top.flush();
       top.freeze();
       await job.run(() => copyLayer(top, to, { sparse: random.below(2) === 0 }, job));
       top.thaw();
+      this.folder.names.delete(top.path);
       this.recorded = { path: to, format: top.format };
     }
     await this.reopen();

@@ -69,6 +69,11 @@ export class MemoryFolder implements Folder {
     return this.names.has(path);
   }
 
+  async list(under: string): Promise<string[]> {
+    const start = under === '' ? '' : `${under}/`;
+    return [...this.names.keys()].filter(name => name.startsWith(start) && !name.slice(start.length).includes('/'));
+  }
+
   async flush(): Promise<void> {}
 
   async identity(path: string): Promise<string> {

@@ -16,6 +16,8 @@ export interface Folder {
   /** Succeeds also when there is no such file. */
   remove(path: string): Promise<void>;
   exists(path: string): Promise<boolean>;
+  /** Paths of the regular files that are directly in a folder below this one, or, with '', in this one. */
+  list(under: string): Promise<string[]>;
   /** Makes created, renamed and removed names durable (fsync of the folders). */
   flush(): Promise<void>;
   /** Equal for two names exactly when they are one file. */

@@ -5,9 +5,11 @@ import type { LiveDisk } from '../chain/live-disk.ts';
 import { layersFrom } from '../chain/open.ts';
 import { createOverlay, type OverlayOptions } from '../chain/overlay.ts';
 import type { Job } from './job.ts';
+import { Journal } from './journal.ts';
 import { Pipeline, piecesOf, rangesOf } from './ranges.ts';
 import { pivot } from './rebase.ts';
 import { resizeLayer } from './resize.ts';
+import { refuseOverlays, settleJobs } from './resume.ts';
 
 /** What is left of an overlay is folded in while the machine's requests wait when it is no more than this. */
 const LAST_FOLD_BYTES = 1024 * 1024;
@@ -28,21 +30,33 @@ export interface CommitParts {
   readonly keepOverlay?: boolean;
 }
 
+type Noted = CommitParts & { readonly journal: Journal };
+
 /**
  * Commits a layer of a running machine into the one below it. When the layer is the active one, new overlays take the
  * machine's writes meanwhile and are folded in as well, until the layer below is the active one.
  *
  * A failure or cancel leaves a chain with the same content, perhaps with an overlay more. The layer below alone means
  * nothing from the beginning of a commit to its end. To resume after a crash is to commit the same layer again.
- * Errors: `state` when someone else needs one of the two, `usage` when there is nothing below.
+ * Errors: `state` when someone else needs one of the two, `usage` when there is nothing below, `unsupported` for a layer
+ * with internal snapshots.
  */
 export async function commit(parts: CommitParts, layer: Layer): Promise<void> {
-  const { live, job } = parts;
   const base = layer.backing;
   if (base === undefined) {
     throw new AfterimageError('usage', 'There is no layer below to commit into', { file: layer.path });
   }
   for (const path of [layer.path, base.path]) refuseNeeded(parts, path);
+  refuseSnapshots(layer);
+  // What an earlier job has left may stand on the base.
+  await settleJobs(layer.folder, layersFrom(parts.live.active), path => parts.needed(path) !== undefined);
+  await refuseOverlays(layer.folder, base.path, [layer.path]);
+  const record = { kind: 'commit', layer: layer.path, base: base.path, spare: [] } as const;
+  await Journal.during(layer.folder, record, journal => commitInto({ ...parts, journal }, layer, base));
+}
+
+async function commitInto(parts: Noted, layer: Layer, base: Layer): Promise<void> {
+  const { live, job, journal } = parts;
   const wasActive = live.active === layer;
   await live.exclusively(async () => {
     if (live.active === layer) await switchAway(parts);
@@ -51,8 +65,10 @@ export async function commit(parts: CommitParts, layer: Layer): Promise<void> {
   for (const one of [layer, base]) await live.freezeAgain(one);
   try {
     await prepareBase(base, layer);
+    journal.keep();
     await copyDown(layer, base, job);
     job.enter('ready');
+    await journal.addSpare(layer.path);
     await live.exclusively(async () => {
       job.enter('pivoting');
       await pivotAbove(live, layer, base);
@@ -65,13 +81,15 @@ export async function commit(parts: CommitParts, layer: Layer): Promise<void> {
 }
 
 /** Commits the overlays that took writes meanwhile, and makes `base` active. */
-async function foldIn(parts: CommitParts, base: Layer): Promise<void> {
-  const { live, job } = parts;
+async function foldIn(parts: Noted, base: Layer): Promise<void> {
+  const { live, job, journal } = parts;
   for (let folds = 0; ; folds += 1) {
     const overlay = live.active;
     // Someone has put another overlay on top, for a checkpoint: then this is as short as the chain gets.
     if (overlay.backing !== base || parts.needed(overlay.path) !== undefined) return;
+    await journal.note({ layer: overlay.path });
     if (folds >= MOST_FOLDS || (await bytesIn(overlay)) <= LAST_FOLD_BYTES) {
+      await journal.addSpare(overlay.path);
       const folded = await live.exclusively(() => foldLast(parts, overlay, base));
       if (folded) await drop(overlay);
       return;
@@ -79,6 +97,7 @@ async function foldIn(parts: CommitParts, base: Layer): Promise<void> {
     job.enter('copying');
     await live.exclusively(() => switchAway(parts));
     await copyDown(overlay, base, job);
+    await journal.addSpare(overlay.path);
     await live.exclusively(async () => {
       job.enter('pivoting');
       await pivotAbove(live, overlay, base);
@@ -104,16 +123,18 @@ async function foldLast(parts: CommitParts, overlay: Layer, base: Layer): Promis
 }
 
 /** Creates an overlay and makes it active; returns when the layer below is frozen. */
-async function switchAway(parts: CommitParts): Promise<void> {
-  const { live } = parts;
-  const overlay = await createOverlay(live.active, parts.newName(), parts.overlay);
+async function switchAway(parts: Noted): Promise<void> {
+  const { live, journal } = parts;
+  const name = parts.newName();
+  await journal.addSpare(name);
+  const overlay = await createOverlay(live.active, name, parts.overlay);
   try {
     await parts.record(overlay.path);
   } catch (thrown) {
     await drop(overlay);
     throw thrown;
   }
-  await live.switchTo(overlay).frozen;
+  await Promise.all([live.switchTo(overlay).frozen, journal.removeSpare(name)]);
 }
 
 /** Makes the base writable, and of the layer's size. */
@@ -164,6 +185,14 @@ async function drop(layer: Layer): Promise<void> {
   await layer.close().catch(() => undefined);
   await layer.folder.remove(layer.path);
   await layer.folder.flush();
+}
+
+/** They would be lost with the layer's file. */
+export function refuseSnapshots(layer: Layer): void {
+  if ((layer.image?.header.snapshots.count ?? 0) === 0) return;
+  throw new AfterimageError('unsupported', 'An image with internal snapshots cannot be committed', {
+    file: layer.path,
+  });
 }
 
 function refuseNeeded(parts: CommitParts, path: string): void {

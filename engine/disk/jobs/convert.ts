@@ -10,6 +10,7 @@ import { type CreateOptions, createImage } from '../qcow2/create.ts';
 import { Qcow2Image } from '../qcow2/image.ts';
 import { RawDisk } from '../raw.ts';
 import type { Job } from './job.ts';
+import { Journal } from './journal.ts';
 import { PIECE_BYTES, Pipeline, piecesOf, type Range, rangesOf } from './ranges.ts';
 import { isZero, sameBytes } from './rebase.ts';
 
@@ -39,7 +40,10 @@ export async function convert(
   job: Job,
 ): Promise<void> {
   if (await folder.exists(to)) throw new AfterimageError('state', 'The file exists already', { file: to });
-  await createWhole(folder, to, file => writeAnew(from, file, to, options, job));
+  const write = () => createWhole(folder, to, file => writeAnew(from, file, to, options, job));
+  // Into another folder no journal of this one can point: there the half-made file is just overwritten next time.
+  if (folder !== from.folder) await write();
+  else await Journal.during(folder, { kind: 'convert', layer: from.path, to, spare: [] }, write);
 }
 
 /**
@@ -62,10 +66,12 @@ export async function compact(layer: Layer, options: { readonly compress?: boole
     ...(backing === undefined ? {} : { backing }),
     ...(image === undefined ? {} : { image: optionsOf(image) }),
   };
-  await createWhole(folder, path, async file => {
-    await writeAnew(layer, file, path, made, job);
-    job.enter('pivoting');
-  });
+  await Journal.during(folder, { kind: 'compact', layer: path, spare: [] }, () =>
+    createWhole(folder, path, async file => {
+      await writeAnew(layer, file, path, made, job);
+      job.enter('pivoting');
+    }),
+  );
   return before - (await folder.allocatedBytes(path));
 }
 

@@ -2,6 +2,7 @@ import { AfterimageError } from '../../base/errors.ts';
 import { createWhole, type Folder, partialName } from '../chain/folder.ts';
 import type { Layer } from '../chain/layer.ts';
 import type { Job } from './job.ts';
+import { Journal } from './journal.ts';
 import { PIECE_BYTES, Pipeline, piecesOf } from './ranges.ts';
 import { isZero } from './rebase.ts';
 
@@ -27,6 +28,17 @@ export async function copyLayer(
   const { folder, path } = layer;
   if (!layer.readonly) throw new AfterimageError('state', 'Only a frozen layer can be copied', { file: path });
   if (await folder.exists(to)) throw new AfterimageError('state', 'The file exists already', { file: to });
+  const record = { kind: 'copy', layer: path, to, spare: [] } as const;
+  return await Journal.during(folder, record, () => copyFile(layer, to, options, job));
+}
+
+async function copyFile(
+  layer: Layer,
+  to: string,
+  options: { readonly sparse: boolean },
+  job: Job,
+): Promise<CopyResult> {
+  const { folder, path } = layer;
   // Also settles what a flush leaves for later: clusters freed, but still counted.
   if (layer.access === 'write') await layer.reopen({ access: 'read' });
   if (await shareStorage(folder, path, to)) {

@@ -4,6 +4,7 @@ import { layersFrom } from '../chain/open.ts';
 import { backingName } from '../chain/paths.ts';
 import { setBacking } from './header-edit.ts';
 import type { Job } from './job.ts';
+import { Journal } from './journal.ts';
 import { PIECE_BYTES, Pipeline, piecesOf, rangesOf } from './ranges.ts';
 
 /**
@@ -25,6 +26,13 @@ export async function pivot(layer: Layer, backing: Layer | undefined): Promise<v
  * have in common is copied into it first. Layers that are not below it any more are closed.
  */
 export async function rebase(layer: Layer, backing: Layer | undefined, job: Job): Promise<void> {
+  const onto = backing === undefined ? {} : { base: backing.path };
+  await Journal.during(layer.folder, { kind: 'rebase', layer: layer.path, ...onto, spare: [] }, () =>
+    keepAndPivot(layer, backing, job),
+  );
+}
+
+async function keepAndPivot(layer: Layer, backing: Layer | undefined, job: Job): Promise<void> {
   job.expect(layer.size);
   await Pipeline.during(job, async pipeline => {
     for await (const range of rangesOf(layer, 0, layer.size)) {

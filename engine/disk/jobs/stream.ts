@@ -4,6 +4,7 @@ import type { Layer } from '../chain/layer.ts';
 import type { LiveDisk } from '../chain/live-disk.ts';
 import { layersFrom } from '../chain/open.ts';
 import type { Job } from './job.ts';
+import { Journal } from './journal.ts';
 import { Pipeline, piecesOf, rangesOf } from './ranges.ts';
 import { isZero, pivot } from './rebase.ts';
 
@@ -18,18 +19,31 @@ export interface StreamParts {
  * are their names. A failure or cancel leaves the same content; to resume is to do it again, which skips what is there.
  */
 export async function stream(parts: StreamParts, layer: Layer, base: Layer | undefined): Promise<string[]> {
-  const { live, job } = parts;
   const between = layersFrom(layer).slice(1);
   const end = base === undefined ? between.length : between.indexOf(base);
   if (end < 0) throw new AfterimageError('usage', 'The base is not below the layer', { file: layer.path });
   if (layer.format !== 'qcow2')
     throw new AfterimageError('usage', 'A raw layer has nothing below', { file: layer.path });
-  for (const one of [layer, ...between]) await live.freezeAgain(one);
+  const onto = base === undefined ? {} : { base: base.path };
+  await Journal.during(layer.folder, { kind: 'stream', layer: layer.path, ...onto, spare: [] }, () =>
+    pullInto(parts, layer, between.slice(0, end), base),
+  );
+  return between.slice(0, end).map(gone => gone.path);
+}
+
+async function pullInto(
+  parts: StreamParts,
+  layer: Layer,
+  between: readonly Layer[],
+  base: Layer | undefined,
+): Promise<void> {
+  const { live, job } = parts;
+  for (const one of layersFrom(layer)) await live.freezeAgain(one);
   const { frozen } = layer;
   layer.thaw();
   try {
     if (layer.readonly) await layer.reopen({ access: 'write' });
-    await pull(parts, layer, between.slice(0, end), base);
+    await pull(parts, layer, between, base);
     await layer.flush();
     job.enter('ready');
     await live.exclusively(async () => {
@@ -39,8 +53,7 @@ export async function stream(parts: StreamParts, layer: Layer, base: Layer | und
   } finally {
     if (frozen) layer.freeze();
   }
-  for (const gone of between.slice(0, end)) await gone.close();
-  return between.slice(0, end).map(gone => gone.path);
+  for (const gone of between) await gone.close();
 }
 
 async function pull(parts: StreamParts, layer: Layer, between: readonly Layer[], base: Layer | undefined) {

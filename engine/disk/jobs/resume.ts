@@ -1,0 +1,151 @@
+// What is to be done about jobs that a crash has interrupted, and about files that others in the folder stand on.
+import { AfterimageError } from '../../base/errors.ts';
+import { type Folder, partialName } from '../chain/folder.ts';
+import { backingPath } from '../chain/paths.ts';
+import { readHeader } from '../qcow2/header.ts';
+import { findJournals, foldersAbove, type JobRecord } from './journal.ts';
+
+/** A layer of the chain that was opened, from the top. */
+interface ChainLayer {
+  readonly path: string;
+  readonly backing: { readonly path: string } | undefined;
+}
+
+/** A job to be done again; what it has done already it finds done. */
+export interface InterruptedJob {
+  readonly kind: 'commit' | 'stream' | 'rebase';
+  readonly layer: string;
+  readonly base?: string;
+}
+
+/**
+ * Settles what crashed jobs have left, as far as it concerns a chain: half-made files and layers that are out of it are
+ * removed, unless something needs them. Returns the jobs that are to be done again; their journals stay.
+ */
+export async function settleJobs(
+  folder: Folder,
+  chain: readonly ChainLayer[],
+  needed: (path: string) => boolean,
+): Promise<InterruptedJob[]> {
+  const paths = chain.map(({ path }) => path);
+  const interrupted: InterruptedJob[] = [];
+  for (const journal of await findJournals(folder, paths)) {
+    const { record } = journal;
+    if (journal.running) continue;
+    if (record === undefined) {
+      await folder.remove(journal.path);
+      continue;
+    }
+    // Of another disk.
+    if (![record.layer, record.base].some(path => path !== undefined && paths.includes(path))) continue;
+    await removeLeft(folder, record, path => paths.includes(path) || needed(path));
+    const job = unfinished(chain, record);
+    if (job !== undefined) interrupted.push(job);
+    else await folder.remove(journal.path);
+  }
+  await folder.flush();
+  return interrupted;
+}
+
+/** What was interrupted in a chain, without any change. */
+export async function interruptedJobs(folder: Folder, chain: readonly ChainLayer[]): Promise<InterruptedJob[]> {
+  const journals = await findJournals(
+    folder,
+    chain.map(({ path }) => path),
+  );
+  return journals.flatMap(({ record, running }) => {
+    const job = record === undefined || running ? undefined : unfinished(chain, record);
+    return job === undefined ? [] : [job];
+  });
+}
+
+/**
+ * Refuses to use a layer by itself while a commit into it is half done: its content is neither the old nor the new,
+ * only with the layer above it is it the disk.
+ */
+export async function refuseHalfCommitted(folder: Folder, path: string): Promise<void> {
+  for (const journal of await findJournals(folder, [path])) {
+    const { record } = journal;
+    if (record?.kind !== 'commit' || record.base !== path) continue;
+    if (!(await standsOn(folder, record.layer, path))) continue;
+    throw new AfterimageError(
+      'state',
+      `A commit of ${record.layer} into it was interrupted; commit that again, or delete ${journal.path}`,
+      { path, layer: record.layer },
+    );
+  }
+}
+
+/**
+ * The images in the folder that stand directly on a file. Those that a running machine writes to cannot be read and
+ * are not among them; whoever runs has what it stands on locked.
+ */
+export async function overlaysOf(folder: Folder, path: string): Promise<string[]> {
+  const overlays: string[] = [];
+  for (const under of foldersAbove(path)) {
+    for (const other of await folder.list(under)) {
+      if (other !== path && (await standsOn(folder, other, path))) overlays.push(other);
+    }
+  }
+  return overlays;
+}
+
+/** Refuses to change a file that other images than `except` stand on. */
+export async function refuseOverlays(folder: Folder, path: string, except: readonly string[] = []): Promise<void> {
+  const others = (await overlaysOf(folder, path)).filter(other => !except.includes(other));
+  if (others.length === 0) return;
+  const names = others.slice(0, MOST_NAMES).join(', ') + (others.length > MOST_NAMES ? ' and others' : '');
+  throw new AfterimageError('state', `${names} would be damaged, which stands on it too`, { path });
+}
+
+/** Named in one message. */
+const MOST_NAMES = 5;
+
+async function standsOn(folder: Folder, overlay: string, path: string): Promise<boolean> {
+  try {
+    const file = await folder.open(overlay, 'read');
+    try {
+      const { backing } = await readHeader(file);
+      if (backing === undefined) return false;
+      const below = backingPath(overlay, backing.name);
+      return below === path || (await folder.identity(below)) === (await folder.identity(path));
+    } finally {
+      await file.close();
+    }
+  } catch (thrown) {
+    // Not an image, or one that nobody can open.
+    if (thrown instanceof AfterimageError && thrown.kind !== 'internal') return false;
+    throw thrown;
+  }
+}
+
+function unfinished(chain: readonly ChainLayer[], { kind, layer: path, base }: JobRecord): InterruptedJob | undefined {
+  if (kind !== 'commit' && kind !== 'stream' && kind !== 'rebase') return undefined;
+  const layer = chain.find(one => one.path === path);
+  if (layer === undefined) return undefined;
+  // A commit is over when the layer is out of the way; the others when the layer stands where it is to stand.
+  const stands = layer.backing?.path === base;
+  if (kind === 'commit' ? !stands : stands) return undefined;
+  return { kind, layer: path, ...(base === undefined ? {} : { base }) };
+}
+
+async function removeLeft(folder: Folder, record: JobRecord, needed: (path: string) => boolean): Promise<void> {
+  const partial = record.kind === 'compact' ? record.layer : record.to;
+  if (partial !== undefined) await folder.remove(partialName(partial));
+  for (const path of record.spare) {
+    if (needed(path) || !(await folder.exists(path))) continue;
+    if ((await overlaysOf(folder, path)).length > 0) continue;
+    if (await isFree(folder, path)) await folder.remove(path);
+  }
+}
+
+/** Whether nobody has it open. */
+async function isFree(folder: Folder, path: string): Promise<boolean> {
+  try {
+    await (await folder.open(path, 'write')).close();
+    return true;
+  } catch (thrown) {
+    if (AfterimageError.from(thrown).kind === 'locked') return false;
+    throw thrown;
+  }
+}
