@@ -21,7 +21,8 @@ import { rngSection } from '../devices/virtio/rng/state.ts';
 import { EmptySlot } from '../devices/virtio/transport/empty-slot.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { Section } from '../state/section.ts';
-import type { StateTreeReader, StateTreeWriter } from '../state/tree.ts';
+import type { StateTreeReader } from '../state/tree.ts';
+import type { CapturedState } from './captured-state.ts';
 import type { MachineParts } from './parts.ts';
 import { RTC_IRQ, UART_IRQ, VIRTIO_SLOTS, virtioSlot, WINDOWS } from './platform.ts';
 import { Rom } from './rom.ts';
@@ -136,7 +137,7 @@ export function buildDevices(parts: MachineParts, around: DeviceSurroundings, sa
 const pathOf = (name: string) => `machine/${name}`;
 
 /** Copies the state of all devices; changes none. */
-export function saveDevices(devices: Devices, into: StateTreeWriter): void {
+export function saveDevices(devices: Devices, into: CapturedState): void {
   into.put(pathOf('plic'), plicSection, devices.plic.save());
   into.put(pathOf('clint'), clintSection, devices.clint.save());
   into.put(pathOf('uart0'), uartSection, devices.uart.save());

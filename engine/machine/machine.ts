@@ -7,7 +7,9 @@ import { Sbi, sbiSection } from '../firmware/sbi/sbi.ts';
 import type { ResetRequest } from '../firmware/sbi/services.ts';
 import { formatSignature, type SignatureGranularity, signatureRange } from '../firmware/signature.ts';
 import { MachineMemory } from '../memory/machine-memory.ts';
-import { StateTreeReader, StateTreeWriter } from '../state/tree.ts';
+import { MemoryManager } from '../memory/memory-manager.ts';
+import { StateTreeReader } from '../state/tree.ts';
+import { CapturedState } from './captured-state.ts';
 import { buildDevices, type Devices, saveDevices } from './devices.ts';
 import { GuestClock } from './guest-clock.ts';
 import { GuestErrorCounts } from './guest-errors.ts';
@@ -26,6 +28,8 @@ import { CommitLog } from './trace.ts';
 const SLICE = 20_000;
 /** A bare-metal program that prints through HTIF waits for each answer, so it is looked at more often. */
 const HTIF_SLICE = 500;
+/** What memory jobs take of each slice: the guest keeps more than half of the time (V9). */
+const MEMORY_WORK_MICROSECONDS = 25;
 /** A traced machine is slow, and its console should not seem dead. */
 const TRACED_SLICE = 1000;
 
@@ -37,6 +41,8 @@ export class Machine {
   readonly errors = new GuestErrorCounts();
   readonly core: Core;
   readonly memory: MachineMemory;
+  /** Of the P→M map: copy-on-write for checkpoints, virtualizing and devirtualizing at run time. */
+  readonly manager: MemoryManager;
   readonly devices: Devices;
   readonly #parts: MachineParts;
   readonly #clock: GuestClock;
@@ -66,9 +72,7 @@ export class Machine {
       mmioStore: (address, width, low, high) => this.devices.bus.write(address, width as 1, low, high),
       ticks: () => this.devices.clint.mtime,
       sbiCall: () => this.#sbiCall(),
-      cowFault: page => {
-        throw new AfterimageError('internal', 'A page is held although no checkpoint is open', { page });
-      },
+      cowFault: page => this.manager.fault(page),
     });
     const { core } = this;
     core.view.setUint32(core.layout.RAM_PAGES, parts.ram / 4096, true);
@@ -79,7 +83,9 @@ export class Machine {
       framesAt: core.layout.FRAMES,
       ramAt: guestPhys(RAM_AT),
       ramSize: parts.ram,
+      dmaPins: dmaPinsOf(core),
     });
+    this.manager = new MemoryManager({ core, pins: this.memory, now: parts.monotonic });
     const saved = state && new StateTreeReader(state);
     const around = {
       memory: this.memory,
@@ -101,11 +107,16 @@ export class Machine {
    * called between slices. Changes nothing.
    */
   saveState(): Uint8Array {
-    const writer = new StateTreeWriter();
-    writer.put('machine/hart0', hartSection, saveHart(this.core));
-    writer.put('machine/sbi', sbiSection, this.#sbi.save());
-    saveDevices(this.devices, writer);
-    return writer.finish();
+    return this.captureState().encode();
+  }
+
+  /** The same, to be encoded when there is time for it. */
+  captureState(): CapturedState {
+    const captured = new CapturedState();
+    captured.put('machine/hart0', hartSection, saveHart(this.core));
+    captured.put('machine/sbi', sbiSection, this.#sbi.save());
+    saveDevices(this.devices, captured);
+    return captured;
   }
 
   /** Instructions retired since the machine was made. */
@@ -135,7 +146,8 @@ export class Machine {
     if (exit !== undefined) return this.#stop('exit', exit);
     if (this.#stopped !== undefined)
       return { kind: 'stopped', ...(this.#stopped as { reason: StopReason; code: number }) };
-    if (result !== 'waiting') return { kind: 'running' };
+    const working = this.manager.busy && this.manager.work(MEMORY_WORK_MICROSECONDS);
+    if (result !== 'waiting' || working) return { kind: 'running' };
     const milliseconds = this.#millisecondsUntilTimer();
     if (milliseconds <= 0 || this.#interruptPending()) return { kind: 'running' };
     this.devices.uart.poll(true);
@@ -309,4 +321,10 @@ export class Machine {
     );
     return ticks / TICKS_PER_MILLISECOND;
   }
+}
+
+/** The counts of devices' requests that are going to fill a frame, where the saver sees them. */
+function dmaPinsOf({ bytes, layout }: Core): Uint16Array {
+  const frames = Math.floor((bytes.byteLength - layout.FRAMES) / 4096);
+  return new Uint16Array(bytes.buffer, layout.DMA_PINS, frames);
 }
