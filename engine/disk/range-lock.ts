@@ -1,8 +1,32 @@
-interface Entry {
+/** A request that runs or waits, in the list of all in the order of submission. */
+class Entry {
   readonly start: number;
   readonly end: number;
   readonly exclusive: boolean;
-  readonly finished: Promise<void>;
+  next: Entry | undefined;
+  previous: Entry | undefined;
+  #whenFinished: (() => void)[] | undefined;
+
+  constructor(start: number, end: number, exclusive: boolean) {
+    this.start = start;
+    this.end = end;
+    this.exclusive = exclusive;
+  }
+
+  conflictsWith(other: Entry): boolean {
+    return (this.exclusive || other.exclusive) && this.start < other.end && other.start < this.end;
+  }
+
+  finished(): Promise<void> {
+    return new Promise(resolve => {
+      this.#whenFinished ??= [];
+      this.#whenFinished.push(resolve);
+    });
+  }
+
+  finish(): void {
+    for (const resolve of this.#whenFinished ?? []) resolve();
+  }
 }
 
 /**
@@ -11,30 +35,56 @@ interface Entry {
  * are not empty.
  */
 export class RangeLock {
-  // In the order of submission, running or waiting; as many as there are requests in flight, so a scan is cheap.
-  readonly #entries = new Set<Entry>();
+  // As many as there are requests in flight, so a scan is cheap.
+  #first: Entry | undefined;
+  #last: Entry | undefined;
+  #size = 0;
 
   /** Requests that run or wait. */
   get size(): number {
-    return this.#entries.size;
+    return this.#size;
   }
 
-  async run<T>(start: number, length: number, mode: 'shared' | 'exclusive', task: () => Promise<T>): Promise<T> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const entry: Entry = { start, end: start + length, exclusive: mode === 'exclusive', finished: promise };
-    const before = [...this.#entries].filter(earlier => conflict(earlier, entry));
-    this.#entries.add(entry);
+  run<T>(start: number, length: number, mode: 'shared' | 'exclusive', task: () => Promise<T>): Promise<T> {
+    const entry = new Entry(start, start + length, mode === 'exclusive');
+    let before: Entry[] | undefined;
+    for (let other = this.#first; other !== undefined; other = other.next) {
+      if (!other.conflictsWith(entry)) continue;
+      if (before === undefined) before = [other];
+      else before.push(other);
+    }
+    this.#add(entry);
+    return before === undefined ? this.#run(entry, task) : this.#runAfter(before, entry, task);
+  }
+
+  async #run<T>(entry: Entry, task: () => Promise<T>): Promise<T> {
     try {
-      // Only earlier entries are waited for, so two can never wait for each other.
-      for (const earlier of before) await earlier.finished;
       return await task();
     } finally {
-      this.#entries.delete(entry);
-      resolve();
+      this.#remove(entry);
     }
   }
-}
 
-function conflict(a: Entry, b: Entry): boolean {
-  return (a.exclusive || b.exclusive) && a.start < b.end && b.start < a.end;
+  async #runAfter<T>(before: readonly Entry[], entry: Entry, task: () => Promise<T>): Promise<T> {
+    // Only earlier entries are waited for, so two can never wait for each other.
+    await Promise.all(before.map(earlier => earlier.finished()));
+    return await this.#run(entry, task);
+  }
+
+  #add(entry: Entry): void {
+    entry.previous = this.#last;
+    if (this.#last === undefined) this.#first = entry;
+    else this.#last.next = entry;
+    this.#last = entry;
+    this.#size += 1;
+  }
+
+  #remove(entry: Entry): void {
+    if (entry.previous === undefined) this.#first = entry.next;
+    else entry.previous.next = entry.next;
+    if (entry.next === undefined) this.#last = entry.previous;
+    else entry.next.previous = entry.previous;
+    this.#size -= 1;
+    entry.finish();
+  }
 }

@@ -1,7 +1,7 @@
 import { totalLength } from './buffers.ts';
 import type { Disk, HostFile } from './disk.ts';
 import { RangeLock } from './range-lock.ts';
-import { checkRequest } from './request.ts';
+import { checkRequest, refusal } from './request.ts';
 
 const SECTOR_BYTES = 512;
 // Zeroes go out in pieces of this size, so that a large range neither takes much memory nor one endless write.
@@ -37,16 +37,20 @@ export class RawDisk implements Disk {
     return new RawDisk(file, size, file.readonly || options.readonly === true);
   }
 
-  async read(offset: number, into: readonly Uint8Array[]): Promise<void> {
+  read(offset: number, into: readonly Uint8Array[]): Promise<void> {
     const length = totalLength(into);
-    checkRequest(this, 'read', offset, length);
-    if (length > 0) await this.#lock.run(offset, length, 'shared', () => this.#file.read(offset, into));
+    const refused = refusal(this, 'read', offset, length);
+    if (refused !== undefined) return Promise.reject(refused);
+    if (length === 0) return Promise.resolve();
+    return this.#lock.run(offset, length, 'shared', () => this.#file.read(offset, into));
   }
 
-  async write(offset: number, from: readonly Uint8Array[]): Promise<void> {
+  write(offset: number, from: readonly Uint8Array[]): Promise<void> {
     const length = totalLength(from);
-    checkRequest(this, 'write', offset, length);
-    if (length > 0) await this.#lock.run(offset, length, 'exclusive', () => this.#file.write(offset, from));
+    const refused = refusal(this, 'write', offset, length);
+    if (refused !== undefined) return Promise.reject(refused);
+    if (length === 0) return Promise.resolve();
+    return this.#lock.run(offset, length, 'exclusive', () => this.#file.write(offset, from));
   }
 
   flush(): Promise<void> {
