@@ -1,6 +1,10 @@
 // What the process that owns a machine's folder can be asked, by its parent or through the machine's control socket:
 // calls, which are answered, and events, which are announced. Plain data that survives structured cloning; arguments
-// are validated by the receiver. A machine's process is there while the machine runs, or for one call.
+// are validated by the receiver.
+//
+// A machine's process ends by itself when its machine is off and no client is left: neither its parent nor one at the
+// control socket. While the machine runs it goes on without its parent. A process that finds the machine's folder owned
+// by another answers its first call with `locked` and ends; whoever forked it then tries the control socket again.
 import type { PlainError } from '../base/errors.ts';
 import type {
   CheckpointDetails,
@@ -28,6 +32,14 @@ interface Id {
   readonly id: Identity;
 }
 
+/** Where the default guest's files are. Main knows (assets/guest), the process does not. */
+export interface GuestFiles {
+  readonly kernel: string;
+  readonly initrd: string;
+  /** Kernel command line, before the machine's own. */
+  readonly append: string;
+}
+
 /** Everything that can be asked, by name. */
 export interface ControlCalls {
   readonly describe: Call<Nothing, EngineDescription>;
@@ -36,8 +48,19 @@ export interface ControlCalls {
   /** Only while it is off, but for name and automatic checkpoints. What is absent stays as it is. */
   readonly configure: Call<{ readonly change: Partial<MachineConfiguration> }, MachineRecord>;
 
-  /** Power on. Where the last run ended by `suspend` it goes on from there, unless `fresh`. */
-  readonly start: Call<{ readonly fresh?: boolean; readonly paused?: boolean }, MachineStatus>;
+  /**
+   * Power on. Where the last run ended by `suspend` it goes on from there, unless `fresh`. `guest` is needed by machines
+   * whose boot is `guest`, also later, when they reset.
+   */
+  readonly start: Call<
+    {
+      readonly fresh?: boolean;
+      readonly paused?: boolean;
+      readonly guest?: GuestFiles;
+      readonly consoleSize?: ConsoleSize;
+    },
+    MachineStatus
+  >;
   /** Asks the guest to power off (types `poweroff` at the console of the default guest); with `force` does not ask. */
   readonly stop: Call<{ readonly force?: boolean; readonly timeoutSeconds?: number }, MachineStatus>;
   /** Takes a checkpoint and powers off; the next `start` goes on from it. */
@@ -63,7 +86,7 @@ export interface ControlCalls {
   readonly 'delete-checkpoint': Call<Id & { readonly subtree?: boolean }, { readonly deleted: readonly Identity[] }>;
   /** From RAM or a raw medium to a file (C15). */
   readonly 'persist-checkpoint': Call<Id & { readonly store: string }, Nothing>;
-  readonly restore: Call<RestoreArguments, Restored>;
+  readonly restore: Call<RestoreArguments & { readonly guest?: GuestFiles }, Restored>;
   /** A new machine in a new folder, with its own identity. The folder must not exist; it is made in one step. */
   readonly clone: Call<Id & { readonly folder: string; readonly name: string }, { readonly machine: Identity }>;
   /** A self-contained file; it has its name when it is complete. */
