@@ -139,6 +139,18 @@ export class Layer implements Disk {
     return this.#modify(disk => disk.write(offset, from));
   }
 
+  /** Writes into the layer's file what the range reads as already: the disk's content stays, bitmaps as well. */
+  fill(offset: number, from: readonly Uint8Array[]): Promise<void> {
+    return this.#modify(disk => (disk instanceof Qcow2Image ? disk.fill(offset, from) : disk.write(offset, from)));
+  }
+
+  /** As `fill`, with zeroes. */
+  fillZeroes(offset: number, length: number): Promise<void> {
+    return this.#modify(disk =>
+      disk instanceof Qcow2Image ? disk.fillZeroes(offset, length) : disk.writeZeroes(offset, length),
+    );
+  }
+
   flush(): Promise<void> {
     return this.#do(disk => disk.flush());
   }

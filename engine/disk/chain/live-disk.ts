@@ -68,7 +68,6 @@ interface Hold {
  * that meet a pending write in the old one wait for it there, since disks order requests that overlap (C6, C7).
  */
 export class LiveDisk implements Disk {
-  readonly size: number;
   readonly #graph = new Mutex();
   #slot: Slot;
   /** Slots of earlier epochs with requests, oldest first. */
@@ -80,8 +79,11 @@ export class LiveDisk implements Disk {
 
   /** Takes over the chain: `close` closes it. */
   constructor(active: Layer) {
-    this.size = active.size;
     this.#slot = new Slot(0, active);
+  }
+
+  get size(): number {
+    return this.#slot.layer.size;
   }
 
   get readonly(): boolean {

@@ -1,5 +1,6 @@
 import { AfterimageError } from '../../base/errors.ts';
 import { createImage } from '../qcow2/create.ts';
+import { continueBitmaps } from './bitmaps.ts';
 import { createWhole } from './folder.ts';
 import { Layer } from './layer.ts';
 import { backingName } from './paths.ts';
@@ -9,6 +10,8 @@ export interface OverlayOptions {
   readonly clusterSize?: number;
   /** Subclusters, so that writes of 4 KiB need no fill (C5). On unless clusters are too small for them. */
   readonly extendedL2?: boolean;
+  /** Dirty bitmaps whose named point is to be the moment when the overlay becomes active; the others go on. */
+  readonly restartBitmaps?: readonly string[];
 }
 
 /** Below this there are no subclusters, and a cluster is hardly larger than what guests write. */
@@ -31,5 +34,8 @@ export async function createOverlay(backing: Layer, path: string, options: Overl
       backing: { path: name, format: backing.format },
     });
   });
-  return await Layer.open({ folder, path, format: 'qcow2', access: 'write', backing, codecs });
+  const overlay = await Layer.open({ folder, path, format: 'qcow2', access: 'write', backing, codecs });
+  // Saved by opening it anew: after a crash they must be there, if only not to be trusted.
+  if (await continueBitmaps(overlay, options.restartBitmaps)) await overlay.reopen({});
+  return overlay;
 }

@@ -1,5 +1,6 @@
 // Commit: a layer's content goes into the layer below, and the layer out of the chain (C13).
 import { AfterimageError } from '../../base/errors.ts';
+import { carryDown, carryUp } from '../chain/bitmaps.ts';
 import type { Layer } from '../chain/layer.ts';
 import type { LiveDisk } from '../chain/live-disk.ts';
 import { layersFrom } from '../chain/open.ts';
@@ -114,6 +115,7 @@ async function foldLast(parts: CommitParts, overlay: Layer, base: Layer): Promis
   try {
     job.enter('pivoting');
     await copyDown(overlay, base, job);
+    await carryDown(overlay, base);
     await parts.record(base.path);
     live.replaceActive(base);
     return true;
@@ -173,10 +175,13 @@ export async function bytesIn(layer: Layer): Promise<number> {
 
 /** Puts whatever stands on `layer` onto `base` instead. */
 async function pivotAbove(live: LiveDisk, layer: Layer, base: Layer): Promise<void> {
+  const bitmapsKept = await carryDown(layer, base);
   const above = layersFrom(live.active).find(one => one.backing === layer);
   if (above === undefined) {
     throw new AfterimageError('state', 'The layer is not below the machine any more', { file: layer.path });
   }
+  // Below them nothing could tell any more.
+  if (!bitmapsKept) await carryUp([layer], above);
   await pivot(above, base);
 }
 

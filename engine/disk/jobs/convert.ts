@@ -1,5 +1,6 @@
 // Writing a disk anew: into another format, or into the same one without what it does not need.
 import { AfterimageError } from '../../base/errors.ts';
+import { copyBitmaps } from '../chain/bitmaps.ts';
 import { createWhole, type Folder } from '../chain/folder.ts';
 import type { Layer, LayerFormat } from '../chain/layer.ts';
 import { backingName } from '../chain/paths.ts';
@@ -68,7 +69,7 @@ export async function compact(layer: Layer, options: { readonly compress?: boole
   };
   await Journal.during(folder, { kind: 'compact', layer: path, spare: [] }, () =>
     createWhole(folder, path, async file => {
-      await writeAnew(layer, file, path, made, job);
+      await writeAnew(layer, file, path, made, job, layer);
       job.enter('pivoting');
     }),
   );
@@ -81,7 +82,15 @@ export function optionsOf({ header }: Qcow2Image): Omit<CreateOptions, 'size' | 
   return { version, clusterSize, extendedL2, refcountBits, compression };
 }
 
-async function writeAnew(from: Layer, file: HostFile, path: string, options: ConvertOptions, job: Job): Promise<void> {
+async function writeAnew(
+  from: Layer,
+  file: HostFile,
+  path: string,
+  options: ConvertOptions,
+  job: Job,
+  /** Whose dirty bitmaps it takes over. */
+  bitmapsOf?: Layer,
+): Promise<void> {
   const { backing, codecs } = options;
   let target: Disk;
   if (options.format === 'raw') {
@@ -111,6 +120,7 @@ async function writeAnew(from: Layer, file: HostFile, path: string, options: Con
         }
       }
     });
+    if (bitmapsOf !== undefined && target instanceof Qcow2Image) await copyBitmaps(bitmapsOf, target);
     await target.flush();
   } finally {
     await target.close();

@@ -1,4 +1,5 @@
 import { AfterimageError } from '../../base/errors.ts';
+import { carryUp } from '../chain/bitmaps.ts';
 import type { Layer } from '../chain/layer.ts';
 import { layersFrom } from '../chain/open.ts';
 import { backingName } from '../chain/paths.ts';
@@ -48,6 +49,11 @@ async function keepAndPivot(layer: Layer, backing: Layer | undefined, job: Job):
   await layer.flush();
   const before = layersFrom(layer).slice(1);
   job.enter('pivoting');
+  const kept = new Set(backing === undefined ? [] : layersFrom(backing));
+  await carryUp(
+    before.filter(one => !kept.has(one)),
+    layer,
+  );
   await pivot(layer, backing);
   const below = new Set(layersFrom(layer));
   for (const gone of before) if (!below.has(gone)) await gone.close();
@@ -77,7 +83,7 @@ export async function writeDifferent(
     const differs = at < wanted.length && !sameBytes(wanted.subarray(at, at + BLOCK), present.subarray(at, at + BLOCK));
     if (differs && start < 0) start = at;
     if (differs || start < 0) continue;
-    await layer.write(offset + start, [wanted.subarray(start, at)]);
+    await layer.fill(offset + start, [wanted.subarray(start, at)]);
     start = -1;
   }
 }

@@ -1,5 +1,6 @@
 // Changing the virtual size of a layer that no machine runs on.
 import { AfterimageError } from '../../base/errors.ts';
+import { putBitmaps, takeBitmaps } from '../chain/bitmaps.ts';
 import type { Layer } from '../chain/layer.ts';
 import type { Disk, HostFile } from '../disk.ts';
 import { type ClusterCodecs, Decompressor } from '../qcow2/compressed.ts';
@@ -14,15 +15,26 @@ import { setL1, setSize } from './header-edit.ts';
 
 const SECTOR = 512;
 
+/** As `resizeLayer`, for the top of a chain, whose bitmaps it keeps: what the disk gains counts as changed. */
+export async function resizeDisk(top: Layer, size: number): Promise<void> {
+  checkSize(top, size);
+  const before = top.size;
+  if (size === before) return;
+  const bitmaps = await takeBitmaps(top);
+  try {
+    await resizeLayer(top, size);
+  } finally {
+    await putBitmaps(top, bitmaps, before);
+  }
+}
+
 /**
  * Makes the layer's disk larger, with zeroes at the end, or smaller, dropping what was there. Each step is durable
  * before the next: a power cut leaves the old size or the new one. Errors: `usage` for sizes that make no sense,
  * `unsupported` for images with bitmaps or, to make them smaller, internal snapshots.
  */
 export async function resizeLayer(layer: Layer, size: number): Promise<void> {
-  if (!Number.isSafeInteger(size) || size < 0 || size % SECTOR !== 0) {
-    throw new AfterimageError('usage', 'The size must be a multiple of 512 bytes', { file: layer.path, size });
-  }
+  checkSize(layer, size);
   const before = layer.size;
   if (size === before) return;
   if (layer.format === 'raw') {
@@ -54,6 +66,11 @@ export async function resizeLayer(layer: Layer, size: number): Promise<void> {
   }
   const { backing, codecs } = layer;
   await layer.reopen({ change: file => growImage({ file, backing, codecs }, size) });
+}
+
+function checkSize({ path: file }: Layer, size: number): void {
+  if (Number.isSafeInteger(size) && size >= 0 && size % SECTOR === 0) return;
+  throw new AfterimageError('usage', 'The size must be a multiple of 512 bytes', { file, size });
 }
 
 interface Image {

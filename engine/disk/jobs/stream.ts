@@ -1,5 +1,6 @@
 // Stream: what the layers below have comes into an overlay, which then needs them no more.
 import { AfterimageError } from '../../base/errors.ts';
+import { carryUp } from '../chain/bitmaps.ts';
 import type { Layer } from '../chain/layer.ts';
 import type { LiveDisk } from '../chain/live-disk.ts';
 import { layersFrom } from '../chain/open.ts';
@@ -48,6 +49,7 @@ async function pullInto(
     job.enter('ready');
     await live.exclusively(async () => {
       job.enter('pivoting');
+      await carryUp(between, layer);
       await pivot(layer, base);
     });
   } finally {
@@ -117,10 +119,10 @@ async function put(layer: Layer, base: Layer | undefined, offset: number, length
   const bytes = new Uint8Array(length);
   await layer.read(offset, [bytes]);
   if (isZero(bytes)) await putZeroes(layer, base, offset, length);
-  else await layer.write(offset, [bytes]);
+  else await layer.fill(offset, [bytes]);
 }
 
 /** Zeroes need a place only where the base would show something else. */
 async function putZeroes(layer: Layer, base: Layer | undefined, offset: number, length: number): Promise<void> {
-  if (base !== undefined && offset < base.size) await layer.writeZeroes(offset, length);
+  if (base !== undefined && offset < base.size) await layer.fillZeroes(offset, length);
 }

@@ -116,16 +116,20 @@ export class Bitmaps {
 
   /** Records a write in all bitmaps that are enabled; before the write is made. */
   mark(offset: number, length: number): void {
-    for (const { bits, granularityBits } of this.#recording) {
-      const last = Math.floor((offset + length - 1) / 2 ** granularityBits);
-      for (let bit = Math.floor(offset / 2 ** granularityBits); bit <= last; bit += 1) {
-        bits![bit >> 3]! |= 1 << (bit & 7);
-      }
-    }
+    for (const { bits, granularityBits } of this.#recording) setBits(bits!, granularityBits, offset, length);
   }
 
-  /** Adds an empty bitmap that records writes from now on. It is in the file when the image has been closed. */
-  create(name: string, granularity = DEFAULT_GRANULARITY): void {
+  /** Records ranges in one bitmap, enabled or not. Throws `missing` or `too-large`. */
+  async markIn(name: string, ranges: readonly DirtyRange[]): Promise<void> {
+    const bitmap = this.#find(name);
+    bitmap.bits = await this.#load(bitmap);
+    bitmap.changed = true;
+    for (const { offset, length } of ranges) setBits(bitmap.bits, bitmap.granularityBits, offset, length);
+    this.#choose();
+  }
+
+  /** Adds an empty bitmap that records writes from now on, or never. It is in the file when the image has been closed. */
+  create(name: string, granularity = DEFAULT_GRANULARITY, enabled = true): void {
     const granularityBits = Math.log2(granularity);
     const { SMALLEST_GRANULARITY_BITS, LARGEST_GRANULARITY_BITS, MOST_BITMAPS, MOST_BITMAP_NAME_BYTES } = limits;
     const refuse = (message: string) => new AfterimageError('usage', message, { name, granularity });
@@ -143,7 +147,7 @@ export class Bitmaps {
     const bytes = bitmapBytes(this.#header.size, granularityBits);
     this.#reserve(bytes, name);
     const bits = new Uint8Array(bytes);
-    this.#bitmaps.push({ name, granularityBits, stored: undefined, enabled: true, trusted: true, bits, changed: true });
+    this.#bitmaps.push({ name, granularityBits, stored: undefined, enabled, trusted: true, bits, changed: true });
     this.#choose();
   }
 
@@ -247,6 +251,11 @@ export class Bitmaps {
     if (bitmap.enabled) bitmap.bits = bits;
     return bits;
   }
+}
+
+function setBits(bits: Uint8Array, granularityBits: number, offset: number, length: number): void {
+  const last = Math.floor((offset + length - 1) / 2 ** granularityBits);
+  for (let bit = Math.floor(offset / 2 ** granularityBits); bit <= last; bit += 1) bits[bit >> 3]! |= 1 << (bit & 7);
 }
 
 /** A bitmap that is to be stored anew. */

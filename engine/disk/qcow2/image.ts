@@ -105,6 +105,25 @@ export class Qcow2Image implements Disk {
     });
   }
 
+  /** Writes what the range reads as already, of which no dirty bitmap takes notice: the disk does not change. */
+  async fill(offset: number, from: readonly Uint8Array[]): Promise<void> {
+    const length = totalLength(from);
+    this.#checkOpen();
+    checkRequest(this, 'write', offset, length);
+    if (length === 0) return;
+    await this.#run(offset, length, 'exclusive', async () => (await this.#toWrite()).writer.write(offset, from));
+  }
+
+  /** As `fill`, with zeroes. */
+  async fillZeroes(offset: number, length: number): Promise<void> {
+    this.#checkOpen();
+    checkRequest(this, 'write zeroes', offset, length);
+    if (length === 0) return;
+    await this.#run(offset, length, 'exclusive', async () =>
+      (await this.#toWrite()).eraser.erase(offset, length, 'zero'),
+    );
+  }
+
   async flush(): Promise<void> {
     this.#checkOpen();
     const writing = await this.#writing;
