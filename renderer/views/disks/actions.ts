@@ -1,0 +1,26 @@
+// What can be done with a layer, and why what cannot be done cannot.
+import type { DiskJobKind, DiskView, LayerView, Verdict } from '../../../engine/api/control.ts';
+
+export interface LayerAction {
+  readonly kind: DiskJobKind;
+  readonly verdict: Verdict;
+}
+
+const YES: Verdict = { allowed: true };
+
+/** In the order in which they are offered. `overlay` is of the disk, so only the active layer has it. */
+export function layerActions(disk: DiskView, layer: LayerView): readonly LayerAction[] {
+  const actions: LayerAction[] = [];
+  if (layer.path === disk.active) actions.push({ kind: 'overlay', verdict: YES });
+  for (const kind of ['commit', 'stream', 'compact'] as const) actions.push({ kind, verdict: layer.may[kind] });
+  actions.push({ kind: 'check', verdict: YES }, { kind: 'resize', verdict: layer.may.resize });
+  return actions;
+}
+
+/** Jobs of this disk that have not ended. */
+export function runningOn<J extends { readonly disk?: number; readonly state: string }>(
+  jobs: readonly J[],
+  disk: number,
+): readonly J[] {
+  return jobs.filter(job => job.disk === disk && job.state === 'running');
+}
