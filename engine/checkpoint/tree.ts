@@ -167,6 +167,11 @@ export class CheckpointTree {
     return this.#nodeOf(this.#listed(id));
   }
 
+  /** Whether what is in a store outlives the process. @throws AfterimageError `missing` */
+  isDurable(store: string): boolean {
+    return this.#store(store).durable;
+  }
+
   /** Names the identity and seal to build on. `missing` when its file cannot be read or it was deleted. */
   linkTo(id: Hex): ParentLink {
     const facts = this.#facts.get(id);

@@ -10,6 +10,7 @@ import {
   type Completion,
   type DiskRecord,
   decodeCompletion,
+  encodeMoment,
   encodeRequest,
   MOST_SEGMENTS,
   worse,
@@ -42,7 +43,28 @@ export interface DiskShape {
   readonly readonly: boolean;
 }
 
+/** How a request that was pending at a moment has ended. */
+export interface PendingResult {
+  /** Index of the disk. */
+  readonly disk: number;
+  /** The request's number on its device. */
+  readonly request: number;
+  readonly status: BlockStatus;
+}
+
+/** A checkpoint's moment as the hart's end of the disks knows it. */
+export interface DiskMoment {
+  /** Requests that were issued and not completed. */
+  readonly pending: number;
+  /** Those of them that are not completed yet. */
+  readonly left: number;
+  /** Of the others, how they ended. */
+  readonly results: readonly PendingResult[];
+}
+
 interface Operation {
+  readonly disk: number;
+  readonly request: number;
   readonly done: (status: BlockStatus) => void;
   pieces: number;
   status: BlockStatus;
@@ -58,6 +80,10 @@ export class DiskLink {
   /** Encoded requests that found no room in the ring, oldest first. Bounded by the queues of the devices. */
   readonly #waiting: Uint8Array[] = [];
   #nextTag = 0;
+  /** The open moment's pending operations. */
+  #pendingAtMoment: Set<Operation> | undefined;
+  #results: PendingResult[] = [];
+  #momentPending = 0;
 
   constructor(buffers: DiskBuffers, ioBell: Doorbell, shapes: readonly DiskShape[]) {
     this.#requests = RecordRing.over(buffers.requests);
@@ -71,9 +97,27 @@ export class DiskLink {
     return this.#operations.size;
   }
 
+  /**
+   * Divides the stream of requests here (C6). In the pause of a checkpoint: costs a few microseconds whatever the disks
+   * do. The I/O thread learns of it when it comes to this place in the ring.
+   */
+  beginMoment(): void {
+    this.#pendingAtMoment = new Set(this.#operations.values());
+    this.#momentPending = this.#pendingAtMoment.size;
+    this.#results = [];
+    this.#waiting.push(encodeMoment());
+    this.#push();
+  }
+
+  /** The last moment. */
+  get moment(): DiskMoment {
+    const left = this.#pendingAtMoment?.size ?? 0;
+    return { pending: this.#momentPending, left, results: this.#results };
+  }
+
   submit(disk: number, request: BlockRequest, done: (status: BlockStatus) => void): void {
     const pieces = inPieces(request);
-    const operation: Operation = { done, pieces: pieces.length, status: 'ok' };
+    const operation: Operation = { disk, request: request.id, done, pieces: pieces.length, status: 'ok' };
     for (const piece of pieces) {
       const tag = this.#takeTag();
       this.#operations.set(tag, operation);
@@ -101,7 +145,10 @@ export class DiskLink {
     this.#operations.delete(completion.tag);
     operation.pieces -= 1;
     operation.status = worse(operation.status, completion.status);
-    if (operation.pieces === 0) operation.done(operation.status);
+    if (operation.pieces > 0) return;
+    const { disk, request, status } = operation;
+    if (this.#pendingAtMoment?.delete(operation)) this.#results.push({ disk, request, status });
+    operation.done(status);
   }
 
   #push(): void {

@@ -2,6 +2,7 @@
 //
 //   request     0 tag u32, 4 disk u16, 6 kind u8, 7 zero, 8 offset f64, 16 length f64, 24 segments u32, 28 zero u32,
 //               then for each segment: address in machine memory f64, length f64
+//   moment      as a request with kind 255 and nothing else: what comes after it is new, what came before is pending (C6)
 //   completion  0 tag u32, 4 status u8
 //
 // Both ends are ours, in one process; a record that breaks this is a mistake of ours, not hostile input.
@@ -27,6 +28,19 @@ export interface DiskRecord extends Omit<BlockRequest, 'id'> {
   readonly tag: number;
   /** Index of the disk. */
   readonly disk: number;
+}
+
+const MOMENT = 255;
+
+/** The mark of a checkpoint's moment in the stream of requests. */
+export function encodeMoment(): Uint8Array<ArrayBuffer> {
+  const record = new Uint8Array(REQUEST_HEADER);
+  record[6] = MOMENT;
+  return record;
+}
+
+export function isMoment(record: Uint8Array): boolean {
+  return record[6] === MOMENT;
 }
 
 export function encodeRequest(request: DiskRecord): Uint8Array<ArrayBuffer> {

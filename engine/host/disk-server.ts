@@ -5,7 +5,7 @@ import { RecordRing } from '../base/shared-ring.ts';
 import type { BlockStatus } from '../devices/virtio/block/backend.ts';
 import type { Disk } from '../disk/disk.ts';
 import type { DiskBuffers } from './disk-link.ts';
-import { type DiskRecord, decodeRequest, encodeCompletion } from './disk-protocol.ts';
+import { type DiskRecord, decodeRequest, encodeCompletion, isMoment } from './disk-protocol.ts';
 import type { Doorbell } from './doorbell.ts';
 
 /** Requests that run at once. The host runs four file operations at a time; the rest only must not starve them. */
@@ -32,6 +32,8 @@ export interface DiskServerParts {
   readonly memory: SharedArrayBuffer;
   /** A disk failed on the host's side; the guest sees an I/O error. */
   readonly report: (error: AfterimageError) => void;
+  /** A checkpoint's moment has come in the stream of requests: those before it have been given to the disks (C6). */
+  readonly moment?: () => void;
   /** What happens when the host has no room; without it that is an I/O error. */
   readonly space?: SpacePolicy;
 }
@@ -63,6 +65,10 @@ export class DiskServer {
     while (this.#running < MOST_IN_FLIGHT && this.#waiting.length === 0) {
       const record = this.#requests.shift();
       if (record === undefined) break;
+      if (isMoment(record)) {
+        this.#parts.moment?.();
+        continue;
+      }
       void this.#serve(decodeRequest(record));
     }
     if (this.#running > 0 || !this.#requests.empty) return;

@@ -1,10 +1,12 @@
 // The engine process's main thread, the I/O thread: obeys the parent, owns the files, and looks after the hart's worker.
 import { writeFileSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, Worker } from 'node:worker_threads';
+import type { TakenCheckpoint } from '../api/checkpoints.ts';
 import type { Command, EngineDescription, RunSummary } from '../api/messages.ts';
 import type { DiskSettings, MachineSettings } from '../api/settings.ts';
 import { AfterimageError, assertNever } from '../base/errors.ts';
 import type { Disk } from '../disk/disk.ts';
+import { type MemoryLayout, MemoryTables } from '../memory/tables.ts';
 import { readSoftware } from './boot-files.ts';
 import { checkConsoleSize, checkSettings } from './check-settings.ts';
 import { ConsoleServer, createConsoleBuffers } from './console-link.ts';
@@ -13,8 +15,11 @@ import { createDiskBuffers } from './disk-link.ts';
 import { DiskServer } from './disk-server.ts';
 import { Doorbell, type Listening } from './doorbell.ts';
 import { HartControl } from './hart-control.ts';
+import { HartPort } from './hart-port.ts';
 import type { HartMessage, HartTask } from './hart-thread.ts';
 import { hostError } from './host-errors.ts';
+import { LiveCheckpoints, type TakeRequest } from './live-checkpoint.ts';
+import { LiveMemory } from './live-memory.ts';
 import { OutputFile } from './output-file.ts';
 import type { ParentLink } from './parent-link.ts';
 
@@ -30,9 +35,15 @@ export interface EngineParts {
   readonly describe: () => EngineDescription;
   readonly loadCore: () => Promise<WebAssembly.Module>;
   /** Machine memory for the settings: shared, with RAM and reserve. */
-  readonly createMemory: (settings: MachineSettings, core: WebAssembly.Module) => WebAssembly.Memory;
+  readonly createMemory: (settings: MachineSettings, core: WebAssembly.Module) => MachineBytes;
   /** Opens a disk with all that it stands on, locked until it is closed. */
   readonly openDisk: (settings: DiskSettings) => Promise<Disk>;
+}
+
+/** Machine memory, and where its tables are; machines without tables cannot be checkpointed. */
+export interface MachineBytes {
+  readonly memory: WebAssembly.Memory;
+  readonly layout: MemoryLayout | undefined;
 }
 
 /** What is open while a machine runs. */
@@ -43,7 +54,17 @@ interface Run {
   readonly diskJobs: DiskJobs;
   readonly trace: OutputFile | undefined;
   readonly worker: Worker;
+  readonly hart: HartPort;
+  readonly memory: MachineBytes;
   readonly listening: Listening;
+  /** From the hart's start on. */
+  live: Live | undefined;
+}
+
+/** What is there for machines that can be checkpointed. */
+interface Live {
+  readonly checkpoints: LiveCheckpoints;
+  readonly memory: LiveMemory;
 }
 
 type End =
@@ -109,6 +130,24 @@ export class Engine {
   /** Something went wrong in the engine itself. */
   fail(thrown: unknown): void {
     void this.#end({ kind: 'failed', error: AfterimageError.from(thrown) });
+  }
+
+  /** Takes a checkpoint of the running machine. @throws AfterimageError, after which the machine runs on as before */
+  async checkpoint(request: TakeRequest): Promise<TakenCheckpoint> {
+    const { checkpoints } = this.#liveParts();
+    if (this.#full) throw new AfterimageError('no-space', 'The host has no room for what the guest has written');
+    return await checkpoints.take(request);
+  }
+
+  /** The P→M map of the running machine. @throws AfterimageError `state` when nothing runs */
+  get memory(): LiveMemory {
+    return this.#liveParts().memory;
+  }
+
+  #liveParts(): Live {
+    const live = this.#run?.live;
+    if (live === undefined || this.#ending) throw new AfterimageError('state', 'The machine is not running');
+    return live;
   }
 
   #guarded(step: () => void): void {
@@ -177,7 +216,8 @@ export class Engine {
       for (const disk of settings.disks) disks.push(await this.#parts.openDisk(disk));
       if (settings.signature !== undefined) OutputFile.create(settings.signature.path).close();
       if (settings.trace !== undefined) trace = OutputFile.create(settings.trace);
-      const memory = this.#parts.createMemory(settings, coreModule);
+      const machineBytes = this.#parts.createMemory(settings, coreModule);
+      const { memory } = machineBytes;
       const disksOnLink = createDiskBuffers();
       const diskServer = new DiskServer({
         buffers: disksOnLink,
@@ -185,6 +225,7 @@ export class Engine {
         disks,
         memory: memory.buffer as SharedArrayBuffer,
         report: error => this.#warn(error),
+        moment: () => this.#run?.live?.checkpoints.reachMoment(),
         space: {
           // A temporary disk is full when its limit is reached, and no room on the host changes that.
           disks: settings.disks.map(({ temporary }) => !temporary),
@@ -192,6 +233,7 @@ export class Engine {
           resumed: () => this.#resumeWithSpace(),
         },
       });
+      const { port1: ours, port2: commands } = new MessageChannel();
       const worker = this.#startWorker({
         memory,
         coreModule,
@@ -203,12 +245,25 @@ export class Engine {
         control: this.#control.buffer,
         bell: this.#hartBell.buffer,
         ioBell: this.#ioBell.buffer,
+        commands,
         traceDescriptor: trace?.descriptor,
       });
       const listening = this.#ioBell.listen(() => this.#pump());
       listening.done.catch(thrown => this.fail(thrown));
       const diskJobs = new DiskJobs(disks, event => this.#link.send(event));
-      this.#run = { settings, disks, diskServer, diskJobs, trace, worker, listening };
+      const hart = new HartPort(ours, this.#hartBell);
+      this.#run = {
+        settings,
+        disks,
+        diskServer,
+        diskJobs,
+        trace,
+        worker,
+        hart,
+        memory: machineBytes,
+        listening,
+        live: undefined,
+      };
     } catch (thrown) {
       for (const disk of disks) await disk.close();
       trace?.close();
@@ -217,7 +272,11 @@ export class Engine {
   }
 
   #startWorker(task: HartTask): Worker {
-    const worker = new Worker(this.#parts.hartWorker, { workerData: task, name: 'hart' });
+    const worker = new Worker(this.#parts.hartWorker, {
+      workerData: task,
+      transferList: [task.commands],
+      name: 'hart',
+    });
     worker.on('message', (message: HartMessage) => this.#hear(message));
     worker.on('error', thrown => this.fail(thrown));
     worker.on('exit', () => this.fail(new AfterimageError('internal', 'The hart ended without saying why')));
@@ -228,6 +287,7 @@ export class Engine {
     switch (message.kind) {
       case 'started':
         this.#started = true;
+        this.#goLive();
         this.#link.send({ kind: 'started' });
         break;
       case 'restarted':
@@ -240,8 +300,19 @@ export class Engine {
         void this.#end({ kind: 'failed', error: AfterimageError.fromPlain(message.error) });
         break;
       default:
-        assertNever(message, 'message of the hart');
+        this.#run?.hart.hear(message);
     }
+  }
+
+  /** The hart has laid out machine memory: from now on the machine can be checkpointed. */
+  #goLive(): void {
+    const run = this.#run;
+    if (run?.memory.layout === undefined) return;
+    const { disks, hart, memory, diskJobs } = run;
+    const tables = new MemoryTables(new Uint8Array(memory.memory.buffer), memory.layout!);
+    const foldBack = (disk: number) => diskJobs.obey({ kind: 'disk-job', disk, job: 'commit', keep: [] });
+    const checkpoints = new LiveCheckpoints({ disks, hart, tables, foldBack });
+    run.live = { checkpoints, memory: new LiveMemory(tables, hart, checkpoints.bases) };
   }
 
   /** What the hart has rung for. */
@@ -257,6 +328,8 @@ export class Engine {
 
   #waitForSpace(error: AfterimageError): void {
     this.#full = true;
+    // A write that was pending at the moment would be tried again on the overlay, and be missing below it (C6).
+    this.#run?.live?.checkpoints.abort(error);
     this.#control.requestPause(true, this.#hartBell);
     this.#link.send({ kind: 'disk-full', error: error.toPlain() });
   }
@@ -292,6 +365,11 @@ export class Engine {
   async #close(end: End): Promise<void> {
     const run = this.#run;
     if (run === undefined) return;
+    const gone = new AfterimageError('state', 'The machine has ended');
+    run.live?.checkpoints.abort(gone);
+    run.hart.close(gone);
+    await run.live?.checkpoints.idle();
+    run.live?.checkpoints.bases.clear();
     await run.worker.terminate();
     const problems: unknown[] = [];
     const attempt = async (step: () => unknown) => {

@@ -8,6 +8,7 @@ import type { RingConsolePort } from './console-link.ts';
 import type { DiskLink } from './disk-link.ts';
 import type { Doorbell } from './doorbell.ts';
 import type { HartControl } from './hart-control.ts';
+import type { HartLive } from './hart-live.ts';
 import type { HartMachine } from './hart-machine.ts';
 
 export interface HartLoopParts {
@@ -17,6 +18,7 @@ export interface HartLoopParts {
   readonly ioBell: Doorbell;
   readonly console: RingConsolePort;
   readonly disks: DiskLink;
+  readonly live: HartLive;
   /** Called when the guest has restarted. */
   readonly restarted: () => void;
 }
@@ -40,7 +42,7 @@ export class HartLoop {
 
   /** Runs the machine until it stops for good. */
   run(): HartEnd {
-    const { machine, bell, control } = this.#parts;
+    const { machine, bell, control, live } = this.#parts;
     this.#attend();
     for (;;) {
       if (bell.count !== this.#seen) this.#attend();
@@ -49,21 +51,42 @@ export class HartLoop {
         this.#pause();
         continue;
       }
+      if (live.due) live.moment(this.#waitForRing);
       const state = machine.runSlice();
-      if (state.kind === 'idle') this.#sleep(state.milliseconds);
+      if (live.due) live.finishMoment();
+      if (state.kind === 'idle' && !live.due) this.#sleep(state.milliseconds);
       else this.#passOn();
       if (state.kind !== 'stopped') continue;
-      if (state.reason !== 'reset') return { reason: state.reason, code: state.code };
+      if (state.reason !== 'reset') return this.#ended({ reason: state.reason, code: state.code });
       this.#restart();
     }
   }
 
+  /** A checkpoint that is being saved when the guest ends is worth as much as any: it is completed first. */
+  #ended(end: HartEnd): HartEnd {
+    const { live, control } = this.#parts;
+    while (live.busy && !control.stopRequested) {
+      live.moment(this.#waitForRing);
+      live.finishMoment();
+      if (live.busy && !live.due) this.#waitForRing();
+    }
+    return end;
+  }
+
+  /** False when the machine is to stop. */
+  readonly #waitForRing = (): boolean => {
+    this.#sleep(Number.POSITIVE_INFINITY);
+    this.#attend();
+    return !this.#parts.control.stopRequested;
+  };
+
   /** Looks at everything that the bell may be about. */
   #attend(): void {
-    const { machine, bell, control, disks } = this.#parts;
+    const { machine, bell, control, disks, live } = this.#parts;
     this.#seen = bell.count;
     disks.poll();
     machine.poll();
+    live.attend();
     const size = control.consoleSize;
     if (size === undefined || (size.rows === this.#size?.rows && size.columns === this.#size.columns)) return;
     this.#size = size;
@@ -81,11 +104,13 @@ export class HartLoop {
   }
 
   #pause(): void {
-    const { machine, control } = this.#parts;
+    const { machine, control, live } = this.#parts;
     machine.pause();
     while (control.pauseRequested && !control.stopRequested) {
-      this.#sleep(Number.POSITIVE_INFINITY);
-      this.#attend();
+      if (live.due) {
+        live.moment(this.#waitForRing);
+        live.finishMoment();
+      } else this.#waitForRing();
     }
     machine.resume();
   }
@@ -93,10 +118,7 @@ export class HartLoop {
   #restart(): void {
     const { machine, disks } = this.#parts;
     // Reads in flight would otherwise fill memory that the new kernel lies in.
-    while (disks.inFlight > 0) {
-      this.#sleep(Number.POSITIVE_INFINITY);
-      this.#attend();
-    }
+    while (disks.inFlight > 0) this.#waitForRing();
     machine.restart();
     this.#parts.restarted();
   }

@@ -1,8 +1,10 @@
 // What the hart's loop needs of a machine. engine/machine has the real one; tests put small ones in its place.
 import type { SignatureGranularity } from '../api/settings.ts';
 import type { MachineParts, RunState } from '../machine/parts.ts';
+import type { LiveMachine } from './hart-live.ts';
 
-export interface HartMachine {
+/** Only a machine with the members of LiveMachine can be checkpointed. */
+export interface HartMachine extends Partial<LiveMachine> {
   /** Runs the guest for about 50 µs to 1 ms. */
   runSlice(): RunState;
   /** The console port may have something new. */

@@ -10,7 +10,9 @@ import { type ConsoleBuffers, RingConsolePort } from './console-link.ts';
 import { decompressors } from './decompressors.ts';
 import { type DiskBuffers, DiskLink, type DiskShape } from './disk-link.ts';
 import { Doorbell } from './doorbell.ts';
+import { commandsFrom, type LiveMessage } from './hart-commands.ts';
 import { HartControl } from './hart-control.ts';
+import { HartLive } from './hart-live.ts';
 import { HartLoop } from './hart-loop.ts';
 import type { MachineBuilder } from './hart-machine.ts';
 import { OutputFile } from './output-file.ts';
@@ -27,6 +29,7 @@ export interface HartTask {
   readonly control: SharedArrayBuffer;
   readonly bell: SharedArrayBuffer;
   readonly ioBell: SharedArrayBuffer;
+  readonly commands: MessagePort;
   /** The commit log, opened by the I/O thread. */
   readonly traceDescriptor: number | undefined;
 }
@@ -35,6 +38,7 @@ export interface HartTask {
 export type HartMessage =
   | { readonly kind: 'started' }
   | { readonly kind: 'restarted' }
+  | LiveMessage
   | { readonly kind: 'ended'; readonly summary: RunSummary; readonly signature: string | undefined }
   | { readonly kind: 'failed'; readonly error: PlainError };
 
@@ -80,7 +84,14 @@ function run(task: HartTask, build: MachineBuilder, port: MessagePort): void {
   if (settings.signature !== undefined) machine.signature(settings.signature.granularity);
   const restarted = () => say(port, { kind: 'restarted' });
   say(port, { kind: 'started' });
-  const end = new HartLoop({ machine, control, bell, ioBell, console, disks, restarted }).run();
+  const live = new HartLive({
+    machine,
+    disks,
+    commands: commandsFrom(task.commands),
+    say: message => say(port, message),
+    now: () => performance.now(),
+  });
+  const end = new HartLoop({ machine, control, bell, ioBell, console, disks, live, restarted }).run();
   trace?.flush();
   const signature = settings.signature && machine.signature(settings.signature.granularity);
   const { instructions, errors } = machine;

@@ -19,6 +19,16 @@ export interface MemoryLayout {
   readonly MAP_RANGES: number;
   readonly MAP_RANGES_LIMIT: number;
   readonly MAP_COUNT: number;
+  readonly PAGE_FLAGS: number;
+  readonly PAGE_ABSENT: number;
+  readonly PAGE_UNTOUCHED: number;
+  readonly PAGE_CHECKS: number;
+  readonly ABSENT_COUNT: number;
+  readonly WANTED_PAGE: number;
+  readonly PAGE_ARRIVALS: number;
+  readonly TOUCH_LOG: number;
+  readonly TOUCH_LOG_LENGTH: number;
+  readonly TOUCH_COUNT: number;
 }
 
 /**
@@ -87,6 +97,16 @@ export class MemoryTables {
     return this.words[this.#pageEpoch + page]! >>> 0;
   }
 
+  /** For whoever puts the machine's memory in place, before the hart runs. */
+  setEpochs(first: number, count: number, epoch: number): void {
+    this.words.fill(epoch, this.#pageEpoch + first, this.#pageEpoch + first + count);
+  }
+
+  /** Whether a page's bytes are still in the checkpoint's file only (a lazy restore). It stays in its own frame until then. */
+  isAbsent(page: number): boolean {
+    return (Atomics.load(this.bytes, this.layout.PAGE_FLAGS + page) & this.layout.PAGE_ABSENT) !== 0;
+  }
+
   /** Machine address of the part of the map that has a page; 0 when its whole neighbourhood is in its own frames. */
   chunkOf(page: number): number {
     return Atomics.load(this.words, this.#directory + (page >>> this.#chunkShift)) >>> 0;
@@ -106,6 +126,15 @@ export class MemoryTables {
   /** Enters a frame into a chunk that is there. */
   setFrame(page: number, frame: number): void {
     Atomics.store(this.words, this.chunkOf(page) / 4 + (page & (this.layout.MAP_CHUNK - 1)), frame);
+  }
+
+  /** The ranges whose P→M map counts, in order. */
+  virtualizedRanges(): { readonly first: number; readonly count: number }[] {
+    const { MAP_COUNT, MAP_RANGES } = this.layout;
+    return Array.from({ length: this.word(MAP_COUNT) }, (_, index) => {
+      const at = MAP_RANGES + index * 8;
+      return { first: this.word(at), count: this.word(at + 4) };
+    });
   }
 
   /** Requests of devices that are going to fill a frame. */

@@ -39,7 +39,7 @@ runEngineProcess({
   describe: () => ({ isa: 'rv64i', privileges: ['m'], mmu: [] }),
   // The smallest module that there is: magic and version.
   loadCore: async () => new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)),
-  createMemory: () => new WebAssembly.Memory({ initial: 16, maximum: 16, shared: true }),
+  createMemory: () => ({ memory: new WebAssembly.Memory({ initial: 16, maximum: 16, shared: true }), layout: undefined }),
   openDisk: async ({ path, readonly, temporary }) =>
     new FileDisk(await openHostFile(path, { readonly: readonly || temporary }), readonly),
 });

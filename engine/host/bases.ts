@@ -1,0 +1,39 @@
+import type { Hex } from '../checkpoint/format.ts';
+import type { CheckpointTree } from '../checkpoint/tree.ts';
+
+/** A checkpoint that the next one can build on. */
+export interface Base {
+  readonly id: Hex;
+  /** Pages last written in this epoch or before are as in it. */
+  readonly epoch: number;
+  /** Whether its store is: a kept checkpoint cannot build on one in memory. */
+  readonly durable: boolean;
+}
+
+/**
+ * The checkpoints that the machine's dirty marks count from (C17). Their files are kept for it, also when they are
+ * deleted from the list: the newest, and the newest durable one.
+ */
+export class Bases {
+  #bases: readonly Base[] = [];
+  #tree: CheckpointTree | undefined;
+
+  /** The one to build on. */
+  newest(durable: boolean): Base | undefined {
+    return this.#bases.find(base => base.durable || !durable);
+  }
+
+  add(tree: CheckpointTree, base: Base): void {
+    tree.pin(base.id);
+    this.#tree = tree;
+    const kept = base.durable ? [base] : [base, ...this.#bases.filter(one => one.durable)];
+    for (const old of this.#bases) if (!kept.includes(old)) tree.unpin(old.id);
+    this.#bases = kept;
+  }
+
+  /** The machine has ended, and its marks with it. */
+  clear(): void {
+    for (const { id } of this.#bases) this.#tree?.unpin(id);
+    this.#bases = [];
+  }
+}

@@ -1,0 +1,343 @@
+// A checkpoint of the running machine, step by step as DESIGN 5 has it: prepare, moment, save, complete, or take all back.
+import type { PendingStrategy, ScreenText, TakenCheckpoint } from '../api/checkpoints.ts';
+import type { TakeProgress } from '../api/machine.ts';
+import { AfterimageError } from '../base/errors.ts';
+import type { Disks, Requests } from '../checkpoint/about.ts';
+import type { CheckpointTree, TreeDraft } from '../checkpoint/tree.ts';
+import type { Layer } from '../disk/chain/layer.ts';
+import { LiveDisk, type Switch } from '../disk/chain/live-disk.ts';
+import { createOverlay } from '../disk/chain/overlay.ts';
+import type { Disk } from '../disk/disk.ts';
+import { copyLayer } from '../disk/jobs/copy.ts';
+import { Job } from '../disk/jobs/job.ts';
+import type { MemoryTables } from '../memory/tables.ts';
+import { Bases } from './bases.ts';
+import type { PendingResult } from './disk-link.ts';
+import type { HartPort } from './hart-port.ts';
+import { Saver } from './saver.ts';
+
+/** Where a machine's layers are; whoever owns the machine's folder says it. Layer paths are as `Layer.path`. */
+export interface LayerSource {
+  /** A path for a new layer of a disk, beside the active one; nothing is there. */
+  fresh(disk: number): Promise<string>;
+  /** Makes durable which layers the machine's disks are. */
+  record(active: readonly { readonly disk: number; readonly file: string }[]): Promise<void>;
+  /** The path relative to the machine's folder. */
+  inMachine(disk: number, layer: string): string;
+  /** What is written to the disk is dropped at power-off (B6). */
+  isTemporary(disk: number): boolean;
+}
+
+export interface TakeRequest {
+  readonly tree: CheckpointTree;
+  /** Name of the tree's store. */
+  readonly store: string;
+  readonly full: boolean;
+  readonly about: {
+    readonly name: string;
+    readonly note: string;
+    readonly origin: 'manual' | 'automatic';
+    /** The machine's settings as JSON. */
+    readonly machine: string;
+    readonly writer: string;
+  };
+  readonly pending: PendingStrategy;
+  readonly screen?: ScreenText;
+  /** Give the checkpoint its own copies of the frozen layers (C12). */
+  readonly copyDisks?: boolean;
+  readonly layers: LayerSource;
+  readonly onProgress: (progress: TakeProgress) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface LiveCheckpointParts {
+  readonly disks: readonly Disk[];
+  readonly hart: HartPort;
+  readonly tables: MemoryTables;
+  /** Commits the active layer into the one below in the background: an overlay that no checkpoint needs. */
+  readonly foldBack: (disk: number) => void;
+}
+
+interface Switched {
+  readonly index: number;
+  readonly live: LiveDisk;
+  /** The active layer until the moment. */
+  readonly parent: Layer;
+  readonly overlay: Layer;
+  result: Switch | undefined;
+}
+
+const STATUS_CODES = { ok: 0, 'io-error': 1, unsupported: 2 } as const;
+
+/** The checkpoints of one run of a machine; one is taken at a time. On the I/O thread. */
+export class LiveCheckpoints {
+  readonly bases = new Bases();
+  readonly #parts: LiveCheckpointParts;
+  #taking: AbortController | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  #atMoment: (() => void) | undefined;
+
+  constructor(parts: LiveCheckpointParts) {
+    this.#parts = parts;
+  }
+
+  get busy(): boolean {
+    return this.#taking !== undefined;
+  }
+
+  /** The mark of the moment has come in the stream of disk requests: in the same turn the disks are switched (C2, C6). */
+  reachMoment(): void {
+    this.#atMoment?.();
+  }
+
+  /** Gives up the checkpoint being taken; its `take` fails with this error, the machine goes on. */
+  abort(error: AfterimageError): void {
+    this.#taking?.abort(error);
+  }
+
+  /** Resolves when none is being taken, nor taken back. */
+  async idle(): Promise<void> {
+    await this.#last;
+  }
+
+  /** @throws AfterimageError; then nothing is listed, and the machine runs on unharmed (DESIGN 5.5) */
+  async take(request: TakeRequest): Promise<TakenCheckpoint> {
+    if (this.busy) throw new AfterimageError('state', 'A checkpoint is being taken already');
+    const taking = new AbortController();
+    this.#taking = taking;
+    const follow = () => taking.abort(request.signal.reason);
+    request.signal.addEventListener('abort', follow);
+    try {
+      request.signal.throwIfAborted();
+      const result = this.#take({ ...request, signal: taking.signal });
+      this.#last = result.catch(() => undefined);
+      return await result;
+    } finally {
+      request.signal.removeEventListener('abort', follow);
+      this.#taking = undefined;
+    }
+  }
+
+  async #take(request: TakeRequest): Promise<TakenCheckpoint> {
+    const startedAt = performance.now();
+    const { tree, store, signal, about } = request;
+    const progress = (phase: TakeProgress['phase'], donePages = 0, totalPages = 0, pause?: number) => {
+      const known = pause === undefined ? {} : { pauseMicroseconds: pause };
+      request.onProgress({ phase, name: about.name, origin: about.origin, donePages, totalPages, ...known });
+    };
+    progress('preparing');
+    const durable = tree.isDurable(store);
+    const base = request.full ? undefined : this.bases.newest(durable);
+    const ram = this.#parts.tables.ramPages * 4096;
+    const draft = await tree.take({
+      store,
+      ...(base === undefined ? {} : { base: base.id }),
+      spaces: [{ kind: 'memory', name: 'ram', bytes: ram }],
+    });
+    let held: Held | undefined;
+    try {
+      held = await this.#hold(request, base?.epoch ?? 0);
+      const { moment, switched } = held;
+      const pause = moment.pauseMicroseconds;
+      const saver = new Saver({
+        tables: this.#parts.tables,
+        writer: draft.writer,
+        since: base?.epoch ?? 0,
+        signal,
+        onProgress: (done, total) => progress('saving', done, total, pause),
+      });
+      held.saver = saver;
+      await saver.save();
+      const results = await unlessAborted(signal, held.settled);
+      await saver.saveLate();
+      await this.#release(held);
+      progress('completing', 1, 1, pause);
+      await unlessAborted(signal, Promise.all(switched.map(one => one.result!.frozen)));
+      const disks = await this.#describeDisks(request, switched);
+      const written = await draft.complete({
+        about: { ...about, takenAt: held.takenAt, pauseMicroseconds: pause, pendingRequests: moment.pendingRequests },
+        state: moment.state,
+        disks,
+        requests: requestsOf(results),
+        ...(request.screen === undefined ? {} : { screen: screenOf(request.screen) }),
+      });
+      this.bases.add(tree, { id: draft.id, epoch: moment.epoch, durable });
+      const { parent } = tree.node(draft.id);
+      return {
+        id: draft.id,
+        ...(parent === undefined ? {} : { parent }),
+        name: about.name,
+        pauseMicroseconds: pause,
+        durationMilliseconds: Math.round((performance.now() - startedAt) * 10) / 10,
+        pages: written.pages,
+        zeroPages: written.zeroPages,
+        bytes: written.bytes,
+        pendingRequests: moment.pendingRequests,
+        incremental: base !== undefined,
+      };
+    } catch (thrown) {
+      await this.#takeBack(draft, held);
+      throw signal.aborted ? AfterimageError.from(signal.reason) : thrown;
+    }
+  }
+
+  /** Prepares the disks, and has the hart take its moment. */
+  async #hold(request: TakeRequest, since: number): Promise<Held> {
+    const lives = this.#parts.disks.map(disk => {
+      if (disk instanceof LiveDisk) return disk;
+      throw new AfterimageError('unsupported', 'A disk that is kept in memory cannot be part of a checkpoint');
+    });
+    return await exclusively(lives, async () => {
+      const switched = await this.#prepare(request, lives);
+      // Nothing waits in this turn: requests that come after the mark find the overlays.
+      const atMoment = new Promise<void>(resolve => {
+        this.#atMoment = () => {
+          for (const one of switched) one.result = one.live.switchTo(one.overlay);
+          this.#atMoment = undefined;
+          resolve();
+        };
+      });
+      try {
+        const asked = this.#parts.hart.take({ since, pending: request.pending });
+        const moment = await asked.moment;
+        const takenAt = Date.now();
+        await atMoment;
+        // Failures to freeze are met where they are awaited.
+        for (const one of switched) one.result?.frozen.catch(() => undefined);
+        const settled = asked.settled.then(({ results }) => results);
+        settled.catch(() => undefined);
+        return { moment, settled, switched, takenAt, saver: undefined, released: false };
+      } catch (thrown) {
+        this.#atMoment = undefined;
+        await this.#unprepare(request, switched).catch(() => undefined);
+        throw thrown;
+      }
+    });
+  }
+
+  /** Creates the overlays, durable, and has them recorded while the machine runs (C1). */
+  async #prepare(request: TakeRequest, lives: readonly LiveDisk[]): Promise<Switched[]> {
+    const switched: Switched[] = [];
+    try {
+      for (const [index, live] of lives.entries()) {
+        if (live.readonly) continue;
+        request.signal.throwIfAborted();
+        const parent = live.active;
+        const overlay = await createOverlay(parent, await request.layers.fresh(index));
+        switched.push({ index, live, parent, overlay, result: undefined });
+      }
+      // An empty overlay has its parent's content, so a machine that is cut off here loses nothing.
+      if (switched.length > 0) {
+        await request.layers.record(switched.map(({ index, overlay }) => ({ disk: index, file: overlay.path })));
+      }
+      return switched;
+    } catch (thrown) {
+      await this.#unprepare(request, switched).catch(() => undefined);
+      throw thrown;
+    }
+  }
+
+  async #unprepare(request: TakeRequest, switched: readonly Switched[]): Promise<void> {
+    if (switched.length === 0) return;
+    await request.layers.record(switched.map(({ index, parent }) => ({ disk: index, file: parent.path })));
+    for (const { overlay } of switched) {
+      await overlay.close();
+      await overlay.folder.remove(overlay.path);
+    }
+  }
+
+  async #release(held: Held): Promise<void> {
+    if (held.released) return;
+    held.released = true;
+    await this.#parts.hart.call({ kind: 'release' }).catch(thrown => {
+      // A machine that has ended holds nothing.
+      if (!(thrown instanceof AfterimageError && thrown.kind === 'state')) throw thrown;
+    });
+  }
+
+  async #takeBack(draft: TreeDraft, held: Held | undefined): Promise<void> {
+    // Saver first: the hart may wait for it.
+    held?.saver?.abandon();
+    await draft.abort();
+    if (held === undefined) return;
+    await this.#release(held).catch(() => undefined);
+    for (const { index } of held.switched) this.#parts.foldBack(index);
+  }
+
+  async #describeDisks(request: TakeRequest, switched: readonly Switched[]): Promise<Disks> {
+    const { layers } = request;
+    const disks: Disks['disks'][number][] = [];
+    for (const [index, disk] of this.#parts.disks.entries()) {
+      const frozen = switched.find(one => one.index === index)?.parent ?? (disk as LiveDisk).active;
+      const copy = request.copyDisks === true && !disk.readonly ? await this.#copy(request, index, frozen) : undefined;
+      disks.push({
+        device: `disk${index}`,
+        layer: layers.inMachine(index, copy ?? frozen.path),
+        format: frozen.format,
+        size: frozen.size,
+        ownCopy: copy !== undefined,
+        temporary: layers.isTemporary(index),
+        space: undefined,
+      });
+    }
+    return { disks };
+  }
+
+  async #copy(request: TakeRequest, disk: number, layer: Layer): Promise<string> {
+    const to = await request.layers.fresh(disk);
+    const clock = {
+      now: () => performance.now(),
+      wait: (milliseconds: number) => new Promise<void>(resolve => setTimeout(resolve, milliseconds)),
+    };
+    const job = new Job('copy', clock, () => undefined);
+    const cancel = () => job.cancel();
+    request.signal.addEventListener('abort', cancel);
+    try {
+      await job.run(async () => {
+        await copyLayer(layer, to, { sparse: true }, job);
+      });
+      return to;
+    } finally {
+      request.signal.removeEventListener('abort', cancel);
+    }
+  }
+}
+
+interface Held {
+  readonly moment: Awaited<ReturnType<HartPort['take']>['moment']>;
+  readonly settled: Promise<readonly PendingResult[]>;
+  readonly switched: readonly Switched[];
+  /** Milliseconds since 1970. */
+  readonly takenAt: number;
+  saver: Saver | undefined;
+  released: boolean;
+}
+
+/** Nobody else changes the shape of these chains meanwhile. */
+async function exclusively<Result>(disks: readonly LiveDisk[], step: () => Promise<Result>): Promise<Result> {
+  const [first, ...rest] = disks;
+  if (first === undefined) return await step();
+  return await first.exclusively(() => exclusively(rest, step));
+}
+
+function requestsOf(results: readonly PendingResult[]): Requests {
+  return {
+    requests: results.map(({ disk, request, status }) => {
+      return { device: `disk${disk}`, tag: request, status: STATUS_CODES[status] };
+    }),
+  };
+}
+
+function screenOf({ columns, rows, lines }: ScreenText) {
+  return { columns, rows, lines: [...lines], palette: undefined };
+}
+
+/** The promise's result, or the reason of the abort when that comes first. */
+function unlessAborted<Result>(signal: AbortSignal, promise: Promise<Result>): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) return abort();
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
