@@ -17,7 +17,7 @@ import type {
   TakenCheckpoint,
   TreeVerification,
 } from './checkpoints.ts';
-import type { Identity, MachineConfiguration, MachineRecord, MachineStatus } from './machine.ts';
+import type { Identity, MachineConfiguration, MachineRecord, MachineStatus, NewMachine } from './machine.ts';
 import type { DevirtualizeArguments, MemoryView, PageRangeArgument } from './memory.ts';
 import type { EngineDescription } from './messages.ts';
 import type { ConsoleSize } from './settings.ts';
@@ -124,8 +124,10 @@ export interface ControlCalls {
   >;
 }
 
-/** Calls that need no machine's folder: the process does them and ends. */
+/** Calls of a process that was started without a machine's folder; it ends with its parent. */
 export interface FolderCalls {
+  /** A new machine in a new folder, made in one step: its disks are created, or copied with all they stand on. */
+  readonly create: Call<{ readonly folder: string; readonly machine: NewMachine }, MachineRecord>;
   /** What a checkpoint file holds, before it is imported. */
   readonly preview: Call<{ readonly file: string }, ImportPreview>;
   /** A new machine in a new folder out of a self-contained checkpoint file; the machine stands at its state. */

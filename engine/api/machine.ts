@@ -75,6 +75,11 @@ export type NewDisk =
   | { readonly kind: 'new'; readonly size: number; readonly format: LayerFormat }
   | { readonly kind: 'existing'; readonly path: string; readonly format: LayerFormat; readonly mode: DiskMode };
 
+/** What a machine is made from. */
+export interface NewMachine extends Omit<MachineConfiguration, 'disks'> {
+  readonly disks: readonly NewDisk[];
+}
+
 /**
  * `off`: not powered. `starting`, `stopping`: on the way. `paused`: the hart stands still, by wish or for want of room
  * on the host. `failed`: the last run ended by an error, which the status has; as `off` otherwise.
