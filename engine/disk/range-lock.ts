@@ -45,6 +45,15 @@ export class RangeLock {
     return this.#size;
   }
 
+  /** Whether an exclusive task on the range would start at once. */
+  isFree(start: number, length: number): boolean {
+    const end = start + length;
+    for (let other = this.#first; other !== undefined; other = other.next) {
+      if (start < other.end && other.start < end) return false;
+    }
+    return true;
+  }
+
   run<T>(start: number, length: number, mode: 'shared' | 'exclusive', task: () => Promise<T>): Promise<T> {
     const entry = new Entry(start, start + length, mode === 'exclusive');
     let before: Entry[] | undefined;

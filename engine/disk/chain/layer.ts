@@ -242,10 +242,15 @@ export class Layer implements Disk {
   async #modify(step: (disk: Disk) => Promise<void>): Promise<void> {
     this.#changing += 1;
     try {
-      await this.#do(disk => {
-        if (this.#frozen) throw new AfterimageError('state', 'The layer is frozen', { file: this.path });
-        return step(disk);
-      });
+      while (this.#gate !== undefined) await this.#gate;
+      if (this.#broken !== undefined) throw this.#broken;
+      if (this.#frozen) throw new AfterimageError('state', 'The layer is frozen', { file: this.path });
+      this.#running += 1;
+      try {
+        await step(this.#disk);
+      } finally {
+        this.#ended();
+      }
     } finally {
       this.#changing -= 1;
     }
@@ -258,9 +263,13 @@ export class Layer implements Disk {
     try {
       return await step(this.#disk);
     } finally {
-      this.#running -= 1;
-      if (this.#running === 0) this.#whenIdle?.();
+      this.#ended();
     }
+  }
+
+  #ended(): void {
+    this.#running -= 1;
+    if (this.#running === 0) this.#whenIdle?.();
   }
 
   /** Runs a step while no request runs. */

@@ -2,7 +2,7 @@ import { AfterimageError } from '../../base/errors.ts';
 import { totalLength } from '../buffers.ts';
 import type { Disk } from '../disk.ts';
 import { Mutex } from '../qcow2/locks.ts';
-import { checkRequest } from '../request.ts';
+import { refusal } from '../request.ts';
 import type { Layer } from './layer.ts';
 import { closeChain } from './open.ts';
 
@@ -228,14 +228,15 @@ export class LiveDisk implements Disk {
     });
   }
 
-  async #range(
+  #range(
     kind: 'read' | 'write' | 'discard' | 'write zeroes',
     offset: number,
     length: number,
     step: (layer: Layer) => Promise<void>,
   ): Promise<void> {
-    checkRequest(this, kind, offset, length);
-    if (length > 0) await this.#track(kind, offset, length, step);
+    const refused = refusal(this, kind, offset, length);
+    if (refused !== undefined) return Promise.reject(refused);
+    return length > 0 ? this.#track(kind, offset, length, step) : Promise.resolve();
   }
 
   async #track(
@@ -253,10 +254,14 @@ export class LiveDisk implements Disk {
       await step(slot.layer);
     } finally {
       slot.remove(request);
-      const waiting = this.#whenDone.get(request);
-      this.#whenDone.delete(request);
-      for (const resolve of waiting ?? []) resolve();
+      if (this.#whenDone.size > 0) this.#tellDone(request);
     }
+  }
+
+  #tellDone(request: PendingRequest): void {
+    const waiting = this.#whenDone.get(request);
+    this.#whenDone.delete(request);
+    for (const resolve of waiting ?? []) resolve();
   }
 
   async #passHolds(request: PendingRequest): Promise<void> {

@@ -2,7 +2,7 @@ import { AfterimageError } from '../../base/errors.ts';
 import { totalLength } from '../buffers.ts';
 import type { Disk, HostFile } from '../disk.ts';
 import { RangeLock } from '../range-lock.ts';
-import { checkRequest } from '../request.ts';
+import { checkRequest, type DiskOperation, refusal } from '../request.ts';
 import { saveBitmaps } from './bitmap-save.ts';
 import { Bitmaps } from './bitmaps.ts';
 import { type ClusterCodecs, Decompressor } from './compressed.ts';
@@ -43,6 +43,8 @@ export class Qcow2Image implements Disk {
   readonly #requests = new RangeLock();
   readonly #grace = new Grace();
   #writing: Promise<Writing> | undefined;
+  /** What `#writing` has given: most writes need not wait for it. */
+  #ready: Writing | undefined;
   #closed = false;
 
   private constructor(storage: Storage, header: Header, mapping: Mapping, options: Qcow2Options) {
@@ -86,23 +88,26 @@ export class Qcow2Image implements Disk {
     return new Qcow2Image(storage, header, await Mapping.open(storage, header, options.cache?.l2Bytes), options);
   }
 
-  async read(offset: number, into: readonly Uint8Array[]): Promise<void> {
+  read(offset: number, into: readonly Uint8Array[]): Promise<void> {
     const length = totalLength(into);
-    this.#checkOpen();
-    checkRequest(this, 'read', offset, length);
-    if (length > 0) await this.#run(offset, length, 'shared', () => this.#reader.read(offset, into));
+    const refused = this.#refusal('read', offset, length);
+    if (refused !== undefined) return Promise.reject(refused);
+    if (length === 0) return Promise.resolve();
+    return this.#run(offset, length, 'shared', () => this.#reader.read(offset, into));
   }
 
-  async write(offset: number, from: readonly Uint8Array[]): Promise<void> {
+  write(offset: number, from: readonly Uint8Array[]): Promise<void> {
     const length = totalLength(from);
-    this.#checkOpen();
-    checkRequest(this, 'write', offset, length);
-    if (length === 0) return;
-    await this.#run(offset, length, 'exclusive', async () => {
-      const { writer, bitmaps } = await this.#toWrite();
+    const refused = this.#refusal('write', offset, length);
+    if (refused !== undefined) return Promise.reject(refused);
+    if (length === 0) return Promise.resolve();
+    const put = ({ writer, bitmaps }: Writing) => {
       bitmaps.mark(offset, length);
-      await writer.write(offset, from);
-    });
+      return writer.write(offset, from);
+    };
+    return this.#run(offset, length, 'exclusive', () =>
+      this.#ready === undefined ? this.#toWrite().then(put) : put(this.#ready),
+    );
   }
 
   /** Writes what the range reads as already, of which no dirty bitmap takes notice: the disk does not change. */
@@ -239,6 +244,11 @@ export class Qcow2Image implements Disk {
     }
   }
 
+  #refusal(during: DiskOperation, offset: number, length: number): AfterimageError | undefined {
+    if (!this.#closed) return refusal(this, during, offset, length);
+    return new AfterimageError('state', 'The image is closed', { file: this.#storage.file.name });
+  }
+
   #checkOpen(): void {
     if (this.#closed) throw new AfterimageError('state', 'The image is closed', { file: this.#storage.file.name });
   }
@@ -266,6 +276,7 @@ export class Qcow2Image implements Disk {
     });
     await clearAutoclear(this.#storage, this.header);
     await writing.bitmaps.startWriting(writing.layout);
+    this.#ready = writing;
     return writing;
   }
 }

@@ -3,9 +3,18 @@
 /** Runs steps one after the other. */
 export class Mutex {
   #tail: Promise<unknown> = Promise.resolve();
+  #steps = 0;
+
+  /** Whether no step runs or waits: then a step that does not wait needs no turn. */
+  get idle(): boolean {
+    return this.#steps === 0;
+  }
 
   run<Result>(step: () => Promise<Result>): Promise<Result> {
-    const result = this.#tail.then(step);
+    this.#steps += 1;
+    const result = this.#tail.then(step).finally(() => {
+      this.#steps -= 1;
+    });
     this.#tail = result.catch(() => undefined);
     return result;
   }

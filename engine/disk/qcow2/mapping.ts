@@ -78,6 +78,16 @@ export class Mapping {
     return entry;
   }
 
+  /** Where a table is; 0 when there is none. As `#table`, for every request. */
+  #tableHost(index: number): number {
+    const high = this.#l1.getUint32(index * 8);
+    const low = this.#l1.getUint32(index * 8 + 4);
+    const host = (high & 0x00ffffff) * 2 ** 32 + low;
+    if (host === 0 && high === 0) return 0;
+    const usual = (high & 0x7f000000) === 0 && host % this.shape.clusterSize === 0 && host < this.#storage.reach;
+    return usual ? host : this.#table(index).host;
+  }
+
   #sliceOffset(cluster: number, table: number): number {
     const index = cluster % this.shape.entries;
     return table + Math.floor(index / this.#entriesPerSlice) * this.cache.sliceSize;
@@ -91,12 +101,12 @@ export class Mapping {
   /** The last guest cluster of the same L2 table, if the table does not exist. */
   lastWithoutTable(cluster: number): number | undefined {
     const index = Math.floor(cluster / this.shape.entries);
-    return this.#table(index).host === 0 ? (index + 1) * this.shape.entries - 1 : undefined;
+    return this.#tableHost(index) === 0 ? (index + 1) * this.shape.entries - 1 : undefined;
   }
 
   /** The entry of a guest cluster, or undefined when it must be loaded first. */
   peek(cluster: number): ClusterEntry | undefined {
-    const table = this.#table(Math.floor(cluster / this.shape.entries)).host;
+    const table = this.#tableHost(Math.floor(cluster / this.shape.entries));
     if (table === 0) return UNALLOCATED;
     const slice = this.cache.peek(this.#sliceOffset(cluster, table));
     return slice === undefined ? undefined : this.#decode(slice, cluster);
@@ -128,7 +138,8 @@ export class Mapping {
 
   /** Whether the cluster's L2 table exists and may be changed in place. */
   writable(cluster: number): boolean {
-    return this.#table(Math.floor(cluster / this.shape.entries)).copied;
+    const index = Math.floor(cluster / this.shape.entries);
+    return this.#tableHost(index) !== 0 && this.#l1.getInt32(index * 8) < 0;
   }
 
   /**
@@ -175,7 +186,7 @@ export class Mapping {
   }
 
   #change(cluster: number, encode: (view: DataView, at: number) => void): void {
-    const { host } = this.#table(Math.floor(cluster / this.shape.entries));
+    const host = this.#tableHost(Math.floor(cluster / this.shape.entries));
     const slice = this.cache.peek(this.#sliceOffset(cluster, host));
     if (host === 0 || slice === undefined)
       throw this.#storage.corrupt('An L2 table left memory', host, 'change mapping');

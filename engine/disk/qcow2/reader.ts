@@ -51,6 +51,11 @@ export class Reader {
 
   async read(offset: number, into: readonly Uint8Array[]): Promise<void> {
     const length = totalLength(into);
+    const single = this.#singleRun(offset, length);
+    if (single !== undefined) {
+      await this.#readRun(single, into);
+      return;
+    }
     const steps = new Steps();
     await steps.finish(() =>
       this.#walk(offset, length, run => {
@@ -91,7 +96,26 @@ export class Reader {
     return kind;
   }
 
-  async #readRun(run: ReadRun, into: Uint8Array[]): Promise<void> {
+  /** The run that is the whole range, if it is one and its mapping is in memory. */
+  #singleRun(offset: number, length: number): ReadRun | undefined {
+    const { clusterSize } = this.#shape;
+    const end = offset + length;
+    let last: ReadRun | undefined;
+    for (let at = offset; at < end; ) {
+      const cluster = Math.floor(at / clusterSize);
+      const entry = this.#parts.mapping.peek(cluster);
+      if (entry === undefined) return undefined;
+      const clusterEnd = Math.min(end, (cluster + 1) * clusterSize);
+      const run = this.#runAt(entry, at, clusterEnd);
+      at += run.length;
+      if (at < clusterEnd || (last !== undefined && !follows(last, run))) return undefined;
+      if (last === undefined) last = run;
+      else last.length += run.length;
+    }
+    return last;
+  }
+
+  async #readRun(run: ReadRun, into: readonly Uint8Array[]): Promise<void> {
     const { storage, decompressor, hasBacking, backing } = this.#parts;
     switch (run.kind) {
       case 'zero':

@@ -121,6 +121,16 @@ export class Refcounts {
     });
   }
 
+  /** As `allocate`, if that is possible without a wait. The caller has seen that there is room. */
+  allocateNow(most: number): Allocation | undefined {
+    if (!this.#mutex.idle) return undefined;
+    const offset = this.#sliceOffset(this.#hint);
+    const slice = offset === undefined ? undefined : this.cache.peek(offset);
+    if (slice === undefined) return undefined;
+    const found = this.#takeIn(slice, this.#hint, most, true);
+    return typeof found === 'number' ? undefined : found;
+  }
+
   /** Finds exactly `count` free clusters in a row, for a table. */
   allocateRow(count: number): Promise<Extent> {
     return this.#mutex.run(async () => {
@@ -269,21 +279,30 @@ export class Refcounts {
         await this.cache.load(offset);
         continue;
       }
-      const first = at - (at % this.#clustersPerSlice);
-      const end = first + this.#clustersPerSlice;
-      while (at < end && getRefcount(slice.view, at - first, this.#bits) !== 0) at += 1;
-      let count = 0;
-      while (count < most && at + count < end && getRefcount(slice.view, at + count - first, this.#bits) === 0) {
-        count += 1;
-      }
-      if (fromHint) this.#hint = at + count;
-      if (count === 0) continue;
-      this.#layout.expectData(at * this.#storage.clusterSize, count * this.#storage.clusterSize);
-      for (let index = 0; index < count; index += 1) this.#set(at + index, 1);
-      const fresh = at * this.#storage.clusterSize >= this.#storage.reach;
-      this.#storage.extend((at + count) * this.#storage.clusterSize);
-      return { first: at, count, fresh };
+      const found = this.#takeIn(slice, at, most, fromHint);
+      if (typeof found !== 'number') return found;
+      at = found;
     }
+  }
+
+  /** Takes the first free clusters in a row of a slice, from `at` on, or returns the first cluster behind the slice. */
+  #takeIn(slice: Slice, from: number, most: number, fromHint: boolean): Allocation | number {
+    const { clusterSize } = this.#storage;
+    let at = from;
+    const first = at - (at % this.#clustersPerSlice);
+    const end = first + this.#clustersPerSlice;
+    while (at < end && getRefcount(slice.view, at - first, this.#bits) !== 0) at += 1;
+    let count = 0;
+    while (count < most && at + count < end && getRefcount(slice.view, at + count - first, this.#bits) === 0) {
+      count += 1;
+    }
+    if (fromHint) this.#hint = at + count;
+    if (count === 0) return at;
+    this.#layout.expectData(at * clusterSize, count * clusterSize);
+    for (let index = 0; index < count; index += 1) this.#set(at + index, 1);
+    const fresh = at * clusterSize >= this.#storage.reach;
+    this.#storage.extend((at + count) * clusterSize);
+    return { first: at, count, fresh };
   }
 
   /** Sets a refcount whose slice is in memory. */

@@ -37,8 +37,8 @@ export class Storage {
     return this.#durable === this.#written;
   }
 
-  async read(at: number, into: readonly Uint8Array[]): Promise<void> {
-    await this.file.read(at, into);
+  read(at: number, into: readonly Uint8Array[]): Promise<void> {
+    return this.file.read(at, into);
   }
 
   async readBytes(at: number, length: number): Promise<Uint8Array> {

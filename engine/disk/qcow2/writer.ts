@@ -1,6 +1,6 @@
 import { sliceBuffers, totalLength } from '../buffers.ts';
 import type { RangeLock } from '../range-lock.ts';
-import { Steps } from './bytes.ts';
+import { roundUp, Steps } from './bytes.ts';
 import type { Committer } from './commit.ts';
 import { type ClusterEntry, type EntryShape, unitBits } from './entries.ts';
 import type { Layout } from './layout.ts';
@@ -19,7 +19,7 @@ export interface WriterParts {
   readonly layout: Layout;
   readonly committer: Committer;
   readonly reader: Reader;
-  /** Guest clusters whose mapping is being changed. */
+  /** Bytes of the disk whose mapping is being changed. */
   readonly locks: RangeLock;
   readonly size: number;
   /** Bytes of the disk that unallocated clusters take from below: 0 without a backing file, infinity if not known. */
@@ -42,10 +42,32 @@ interface Target {
   readonly lastEntry: ClusterEntry;
 }
 
+/** A write that has been started, and where it will end. */
+interface Started {
+  readonly end: number;
+  readonly step: Promise<void>;
+}
+
+interface Place {
+  readonly host: number;
+  /** Nothing was ever there. */
+  readonly fresh: boolean;
+}
+
+/** A host cluster that writes are filling and that its guest cluster's entry does not name yet. */
+interface Reservation extends Place {
+  /** Writes into it that run. */
+  users: number;
+  /** The entry names it now. */
+  named: boolean;
+}
+
 /** Writes data: in place where it may, into new clusters elsewhere. */
 export class Writer {
   readonly #parts: WriterParts;
   readonly #shape: EntryShape;
+  /** By guest cluster. */
+  readonly #reservations = new Map<number, Reservation>();
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
@@ -54,14 +76,20 @@ export class Writer {
 
   async write(offset: number, from: readonly Uint8Array[]): Promise<void> {
     const end = offset + totalLength(from);
+    const begin = this.#begin(offset, end, from, offset);
+    if (begin !== undefined && begin.end === end) {
+      await begin.step;
+      return;
+    }
     const steps = new Steps();
+    if (begin !== undefined) steps.add(begin.step);
     await steps.finish(async () => {
-      for (let at = offset; at < end; ) {
+      for (let at = begin?.end ?? offset; at < end; ) {
         await this.#entry(this.#clusterOf(at));
-        const run = this.#inPlace(at, end);
-        if (run.length > 0) {
-          steps.add(this.#writeData(run.host, sliceBuffers(from, at - offset, run.length)));
-          at += run.length;
+        const next = this.#begin(at, end, from, offset);
+        if (next !== undefined) {
+          steps.add(next.step);
+          at = next.end;
           continue;
         }
         const first = this.#clusterOf(at);
@@ -74,9 +102,111 @@ export class Writer {
     });
   }
 
+  /** Starts to write from `at`, as far as that goes without a wait; undefined when it must wait first. */
+  #begin(at: number, end: number, from: readonly Uint8Array[], offset: number): Started | undefined {
+    const data = (to: number) => (at === offset && to === end ? from : sliceBuffers(from, at - offset, to - at));
+    const run = this.#inPlace(at, end);
+    if (run.length > 0) {
+      const to = at + run.length;
+      return { end: to, step: this.#writeData(run.host, data(to)) };
+    }
+    const target = this.#reserve(at, end);
+    return target && { end: target.to, step: this.#writeReserved(target, data(target.to)) };
+  }
+
+  /**
+   * Makes room for subclusters in host clusters of their own, new ones where there are none, and so lets many writes
+   * into one cluster run at the same time: each only holds its subclusters. Elsewhere a write may have to fill the
+   * whole cluster, and takes it for itself.
+   */
+  #reserve(at: number, end: number): Target | undefined {
+    const { clusterSize, unit, extended } = this.#shape;
+    const { mapping, committer, locks } = this.#parts;
+    if (!extended || !committer.hasRoom) return undefined;
+    const firstCluster = this.#clusterOf(at);
+    const most = Math.min(this.#clusterOf(end - 1), mapping.lastInSlice(firstCluster));
+    const limit = Math.min(end, (most + 1) * clusterSize);
+    const from = at - (at % unit);
+    if (!mapping.writable(firstCluster) || !locks.isFree(from, roundUp(limit, unit) - from)) return undefined;
+    let host = 0;
+    let fresh = true;
+    let firstEntry: ClusterEntry | undefined;
+    let lastEntry: ClusterEntry | undefined;
+    let cluster = firstCluster;
+    for (; cluster <= most; cluster += 1) {
+      const entry = mapping.peek(cluster);
+      const place = entry && (this.#placeOf(cluster, entry) ?? this.#newPlace(cluster, entry, firstCluster, most));
+      if (place === undefined) break;
+      if (cluster === firstCluster) host = place.host;
+      else if (place.host !== host + (cluster - firstCluster) * clusterSize) break;
+      fresh &&= place.fresh;
+      firstEntry ??= entry;
+      lastEntry = entry;
+    }
+    if (firstEntry === undefined || lastEntry === undefined) return undefined;
+    const to = Math.min(end, cluster * clusterSize);
+    const lastCluster = cluster - 1;
+    return { from: at, to, firstCluster, lastCluster, host, isNew: false, fresh, firstEntry, lastEntry };
+  }
+
+  /** Where a cluster's subclusters can be written as it is. */
+  #placeOf(cluster: number, entry: ClusterEntry): Place | undefined {
+    return hasOwnCluster(entry) ? { host: entry.host, fresh: false } : this.#reservations.get(cluster);
+  }
+
+  /** New places for the first cluster of a write and those after it that need one; undefined when that takes a wait. */
+  #newPlace(cluster: number, entry: ClusterEntry, first: number, most: number): Place | undefined {
+    // Only at the beginning, so that none is left without a user. What has a host cluster has content to move.
+    if (cluster !== first || entry.host !== 0) return undefined;
+    let last = cluster;
+    while (last < most && this.#parts.mapping.peek(last + 1)?.host === 0 && !this.#reservations.has(last + 1))
+      last += 1;
+    const found = this.#parts.refcounts.allocateNow(last - cluster + 1);
+    if (found === undefined) return undefined;
+    for (let index = 0; index < found.count; index += 1) {
+      const host = (found.first + index) * this.#shape.clusterSize;
+      this.#reservations.set(cluster + index, { host, fresh: found.fresh, users: 0, named: false });
+    }
+    return this.#reservations.get(cluster);
+  }
+
+  /** Started without a wait since `#reserve`: what that found is still so. */
+  async #writeReserved(target: Target, data: readonly Uint8Array[]): Promise<void> {
+    const { unit } = this.#shape;
+    const { firstCluster, lastCluster } = target;
+    const from = target.from - (target.from % unit);
+    const reservations: Reservation[] = [];
+    for (let cluster = firstCluster; cluster <= lastCluster; cluster += 1) {
+      const reservation = this.#reservations.get(cluster);
+      if (reservation === undefined) continue;
+      reservation.users += 1;
+      reservations.push(reservation);
+    }
+    try {
+      await this.#parts.locks.run(from, roundUp(target.to, unit) - from, 'exclusive', async () => {
+        await this.#writeTarget(target, data);
+        await this.#point(target);
+        for (const reservation of reservations) reservation.named = true;
+      });
+    } finally {
+      for (let cluster = firstCluster; cluster <= lastCluster; cluster += 1) this.#leave(cluster);
+    }
+  }
+
+  #leave(cluster: number): void {
+    const reservation = this.#reservations.get(cluster);
+    if (reservation === undefined) return;
+    reservation.users -= 1;
+    if (reservation.users > 0) return;
+    this.#reservations.delete(cluster);
+    if (reservation.named) return;
+    this.#parts.refcounts.release({ first: reservation.host / this.#shape.clusterSize, count: 1 });
+  }
+
   /** Runs a step that changes the mapping of clusters `first..last`, which share a slice. Not to be nested. */
   async locked(first: number, last: number, step: () => Promise<void>): Promise<void> {
-    await this.#parts.locks.run(first, last - first + 1, 'exclusive', async () => {
+    const { clusterSize } = this.#shape;
+    await this.#parts.locks.run(first * clusterSize, (last - first + 1) * clusterSize, 'exclusive', async () => {
       if (!this.#parts.committer.hasRoom) await this.#parts.committer.room();
       await step();
     });
@@ -109,9 +239,10 @@ export class Writer {
     return { host, length: Math.min(to, end) - at };
   }
 
-  async #writeData(host: number, from: readonly Uint8Array[]): Promise<void> {
+  /** Throws `corrupt` at once when there is something else than data. */
+  #writeData(host: number, from: readonly Uint8Array[]): Promise<void> {
     this.#parts.layout.expectData(host, totalLength(from));
-    await this.#parts.storage.write(host, from);
+    return this.#parts.storage.write(host, from);
   }
 
   /** Writes from `at`, as far as one write reaches, and returns where it ended. The clusters up to `stop` are locked. */
@@ -188,6 +319,10 @@ export class Writer {
     const { from, to, firstCluster, host, firstEntry, lastEntry } = target;
     const hostOf = (at: number) => host + at - firstCluster * this.#shape.clusterSize;
     const { start, end } = this.#bounds(target);
+    if (start === from && end === to) {
+      await this.#writeData(hostOf(from), data);
+      return;
+    }
     const skipHead = target.fresh && this.readsZero(firstEntry, start, from);
     const skipTail = target.fresh && this.readsZero(lastEntry, to, end);
     const head = skipHead ? from : await this.#copy(start, from, hostOf, 'last');
