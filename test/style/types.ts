@@ -6,13 +6,22 @@ import path from 'node:path';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
-const rooms = ['engine', 'engine/host', 'main', 'preload', 'renderer', 'assets', 'test'];
+const checker = path.join(
+  path.dirname(createRequire(import.meta.url).resolve('svelte-check/package.json')),
+  'bin/svelte-check',
+);
+const rooms = ['engine', 'engine/host', 'main', 'preload', 'renderer', 'assets', 'test', 'test/renderer/page'];
 
 let failed = 0;
 for (const room of rooms) {
   const config = path.join(root, room, 'tsconfig.json');
   if (!existsSync(config)) continue;
-  const result = spawnSync(process.execPath, [compiler, '-p', config], { cwd: root, stdio: 'inherit' });
+  // Components are TypeScript too, and their templates are checked with them.
+  const check =
+    room === 'renderer'
+      ? [checker, '--tsconfig', config, '--threshold', 'warning', '--fail-on-warnings', '--output', 'human']
+      : [compiler, '-p', config];
+  const result = spawnSync(process.execPath, check, { cwd: root, stdio: 'inherit' });
   if (result.status !== 0) failed += 1;
 }
 process.exit(failed === 0 ? 0 : 1);

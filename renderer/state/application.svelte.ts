@@ -1,0 +1,63 @@
+// Everything that views share, made once; they take it from the context.
+import { createContext } from 'svelte';
+import { AfterimageError } from '../../engine/base/errors.ts';
+import type { Afterimage } from '../../preload/contract/client.ts';
+import { explain } from '../text/errors.ts';
+import { Dialogs } from './dialogs.svelte.ts';
+import { MachineList } from './machine-list.svelte.ts';
+import { Notifications } from './notifications.svelte.ts';
+import { Router } from './router.svelte.ts';
+import { Settings } from './settings.svelte.ts';
+
+export class Application {
+  readonly app: Afterimage;
+  readonly machines: MachineList;
+  readonly settings: Settings;
+  readonly notifications = new Notifications();
+  readonly dialogs = new Dialogs();
+  readonly router = new Router();
+  /** The host is out of reach; only in a browser. */
+  #lost = $state(false);
+
+  constructor(app: Afterimage) {
+    this.app = app;
+    this.machines = new MachineList(app);
+    this.settings = new Settings(app);
+  }
+
+  get lost(): boolean {
+    return this.#lost;
+  }
+
+  async load(): Promise<void> {
+    await Promise.all([this.machines.load(), this.attempt(() => this.settings.load())]);
+  }
+
+  setLost(lost: boolean): void {
+    this.#lost = lost;
+  }
+
+  /** Tells the user of an error: what happened, and what to do. */
+  report(error: unknown, title?: string): void {
+    const plain = AfterimageError.from(error).toPlain();
+    const { text, advice } = explain(plain);
+    this.notifications.show({
+      tone: 'error',
+      title: title ?? text,
+      text: [title === undefined ? undefined : `${text}.`, advice].filter(Boolean).join(' ') || undefined,
+      key: `${title}/${text}`,
+    });
+  }
+
+  /** Runs what a user asked for; undefined after a failure, which the user was told of. */
+  async attempt<Result>(work: () => Promise<Result>, title?: string): Promise<Result | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      this.report(error, title);
+      return undefined;
+    }
+  }
+}
+
+export const [useApplication, provideApplication] = createContext<Application>();
