@@ -36,5 +36,18 @@ export const USUAL_SETTINGS: AppSettings = {
   consoleCopyOnSelect: false,
 };
 
-export const settingsChange = v.partial(appSettings);
+const { entries } = appSettings;
+
+/** Only what changes. */
+export const settingsChange = v.strictObject({
+  theme: v.exactOptional(entries.theme),
+  quickSnapshotShortcut: v.exactOptional(entries.quickSnapshotShortcut),
+  onQuit: v.exactOptional(entries.onQuit),
+  onSleep: v.exactOptional(entries.onSleep),
+  keepInTray: v.exactOptional(entries.keepInTray),
+  notifications: v.exactOptional(entries.notifications),
+  consoleFontSize: v.exactOptional(entries.consoleFontSize),
+  consoleScrollback: v.exactOptional(entries.consoleScrollback),
+  consoleCopyOnSelect: v.exactOptional(entries.consoleCopyOnSelect),
+});
 export type SettingsChange = Readonly<Partial<AppSettings>>;
