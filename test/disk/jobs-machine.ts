@@ -1,5 +1,6 @@
 // A machine's disk under random requests and jobs, beside a plain array that says what must be read.
 
+import { addBitmap, clearBitmap, dirtyRanges, listBitmaps } from '../../engine/disk/chain/bitmaps.ts';
 import type { Layer, LayerFormat } from '../../engine/disk/chain/layer.ts';
 import { LiveDisk } from '../../engine/disk/chain/live-disk.ts';
 import { layersFrom, openChain } from '../../engine/disk/chain/open.ts';
@@ -9,7 +10,8 @@ import { compact, convert } from '../../engine/disk/jobs/convert.ts';
 import { copyLayer } from '../../engine/disk/jobs/copy.ts';
 import { Job } from '../../engine/disk/jobs/job.ts';
 import { rebase } from '../../engine/disk/jobs/rebase.ts';
-import { resizeLayer } from '../../engine/disk/jobs/resize.ts';
+import { resizeDisk } from '../../engine/disk/jobs/resize.ts';
+import { settleJobs } from '../../engine/disk/jobs/resume.ts';
 import { stream } from '../../engine/disk/jobs/stream.ts';
 import { type CreateOptions, createImage } from '../../engine/disk/qcow2/create.ts';
 import type { MemoryFolder } from './memory-folder.ts';
@@ -20,7 +22,7 @@ const SECTOR = 512;
 
 export class JobsMachine {
   readonly random: Random;
-  readonly folder: MemoryFolder;
+  folder: MemoryFolder;
   /** What must be read. */
   expected: Uint8Array;
   /** What is recorded, durably, as the machine's disk. */
@@ -28,6 +30,10 @@ export class JobsMachine {
   live!: LiveDisk;
   readonly clusterSizes: readonly number[];
   #names = 0;
+  /** Content at the named point of each bitmap. */
+  readonly #points = new Map<string, Uint8Array>();
+  /** Bitmaps may be distrusted, and clusters may leak. */
+  crashed = false;
   /** Deeds, for the message of a failure. */
   readonly log: string[] = [];
 
@@ -90,9 +96,11 @@ export class JobsMachine {
     return layersFrom(this.live.active);
   }
 
-  /** Removes the layers that are not in the chain any more, and stand in the way of commits into what is below them. */
-  #removeUnused(before: readonly Layer[]): void {
-    for (const layer of before) if (!this.layers.includes(layer)) this.folder.names.delete(layer.path);
+  /** Removes images that are not in the chain any more, and stand in the way of commits into what is below them. */
+  #removeUnused(): void {
+    for (const name of this.folder.names.keys()) {
+      if (/\.qcow2$/.test(name) && this.layers.every(({ path }) => path !== name)) this.folder.names.delete(name);
+    }
   }
 
   async overlay(): Promise<void> {
@@ -178,7 +186,7 @@ export class JobsMachine {
     );
     const work = job.run(async () => {
       if (isCommit) await commit(this.commitParts(job), layer);
-      else await stream({ live: this.live, job }, layer, base).finally(() => this.#removeUnused(layers));
+      else await stream({ live: this.live, job }, layer, base).finally(() => this.#removeUnused());
     });
     let ended = false;
     const end = work.then(() => {
@@ -196,6 +204,51 @@ export class JobsMachine {
     return true;
   }
 
+  /** A crash, mostly in the middle of a job: what was flushed is there, and the job is done again. */
+  async crash(): Promise<void> {
+    const { random, layers, live } = this;
+    const layer = layers[random.below(Math.max(1, layers.length - 1))]!;
+    const isCommit = random.below(3) > 0;
+    const job = new Job(isCommit ? 'commit' : 'stream');
+    this.log.push(`crash in ${job.kind} of ${layer.path} of ${layers.map(one => one.path).join()}`);
+    let ended = false;
+    const work = job.run(async () => {
+      if (layer.backing === undefined) return;
+      // With the record as it was: the parent of the crashed process hears nothing any more.
+      if (isCommit) await commit(this.commitParts(job), layer);
+      else await stream({ live, job }, layer, undefined);
+    });
+    const end = work
+      .catch(() => undefined)
+      .then(() => {
+        ended = true;
+      });
+    for (let count = random.below(12); count > 0 && !ended; count -= 1) await this.requests();
+    await live.flush();
+    const [folder, recorded] = [this.folder.copy(), this.recorded];
+    job.cancel();
+    await end;
+    await live.close().catch(() => undefined);
+    this.folder = folder;
+    this.recorded = recorded;
+    this.crashed = true;
+    await this.open();
+    const interrupted = await settleJobs(folder, this.layers, () => false);
+    this.log.push(`reopened ${this.layers.map(one => one.path).join()} with ${JSON.stringify(interrupted)}`);
+    await this.verify();
+    for (const { kind, layer: path, base } of interrupted) {
+      const again = new Job(kind);
+      const place = this.layers.find(one => one.path === path)!;
+      const onto = this.layers.find(one => one.path === base);
+      if (kind === 'commit') await again.run(() => commit(this.commitParts(again), place));
+      else if (kind === 'stream') await again.run(() => stream({ live: this.live, job: again }, place, onto));
+    }
+    this.#removeUnused();
+    await settleJobs(folder, this.layers, () => false);
+    const left = [...folder.names.keys()].filter(name => /\.(job|partial)$/.test(name));
+    if (left.length > 0) throw new Error(`${left.join()} is left`);
+  }
+
   /** A commit or stream without requests beside it. */
   async quietJob(): Promise<undefined> {
     const { random, layers } = this;
@@ -207,7 +260,7 @@ export class JobsMachine {
     const base = isCommit ? undefined : below[random.below(below.length + 1)];
     this.log.push(`quiet ${job.kind} ${layer.path} to ${base?.path} of ${layers.map(one => one.path).join()}`);
     if (isCommit) await job.run(() => commit(this.commitParts(job), layer));
-    else await job.run(() => stream({ live: this.live, job }, layer, base).finally(() => this.#removeUnused(layers)));
+    else await job.run(() => stream({ live: this.live, job }, layer, base).finally(() => this.#removeUnused()));
   }
 
   /** Jobs that want the machine off. */
@@ -219,7 +272,7 @@ export class JobsMachine {
     const job = new Job(kind);
     if (kind === 'resize') {
       const size = Math.max(SECTOR, this.expected.length + SECTOR * (random.below(400) - 150));
-      await resizeLayer(top, size);
+      await resizeDisk(top, size);
       const before = this.expected;
       this.expected = new Uint8Array(size);
       this.expected.set(before.subarray(0, size));
@@ -229,9 +282,8 @@ export class JobsMachine {
       await job.run(() => compact(top, { compress }, job));
     } else if (kind === 'rebase') {
       if (top.format === 'raw') return;
-      const before = this.layers;
       await job.run(() => rebase(top, this.layers.slice(2)[random.below(this.layers.length)], job));
-      this.#removeUnused(before);
+      this.#removeUnused();
     } else if (kind === 'convert') {
       const to = this.newName();
       const format = random.pick(['raw', 'qcow2'] as const);
@@ -259,6 +311,39 @@ export class JobsMachine {
 
   async verify(): Promise<void> {
     this.#compare(await contentOf(this.live), 0);
+    await this.#verifyBitmaps();
+  }
+
+  /** Sets a named point: adds a bitmap, or starts one anew. */
+  async bitmap(): Promise<void> {
+    const { random, live } = this;
+    const top = live.active;
+    if (top.image === undefined || top.image.header.version < 3) return;
+    const name = random.pick(['one', 'two']);
+    const present = (await listBitmaps(top)).some(one => one.name === name);
+    this.log.push(`bitmap ${name} ${present ? 'cleared' : 'added'} on ${top.path}`);
+    if (present) await clearBitmap(top, name);
+    else await addBitmap(top, name, random.pick([512, 4096, 65_536]));
+    this.#points.set(name, this.expected.slice());
+  }
+
+  /** What differs from what it was at the named point must be in the bitmap, as long as there is one. */
+  async #verifyBitmaps(): Promise<void> {
+    for (const { name, trusted } of await listBitmaps(this.live.active)) {
+      const then = this.#points.get(name);
+      if (!trusted && this.crashed) continue;
+      if (then === undefined || !trusted) throw new Error(`The bitmap ${name} is not trusted`);
+      const changed = this.expected.slice();
+      for (const { offset, length } of await dirtyRanges(this.live.active, name)) {
+        if (offset + length > changed.length) throw new Error('A bitmap is longer than the disk');
+        changed.set(then.subarray(offset, offset + length), offset);
+        if (offset + length > then.length) changed.fill(0, Math.max(offset, then.length), offset + length);
+      }
+      const whole = new Uint8Array(changed.length);
+      whole.set(then.subarray(0, whole.length));
+      const at = firstDifference(changed, whole);
+      if (at >= 0) throw new Error(`The bitmap ${name} has missed a write at ${at}`);
+    }
   }
 
   #compare(got: Uint8Array, offset: number): void {

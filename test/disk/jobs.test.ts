@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { checkImage } from '../../engine/disk/qcow2/check.ts';
+import { repairImage } from '../../engine/disk/qcow2/repair.ts';
 import { temporaryFolder } from '../host/temporary-folder.ts';
 import { DelayedFile } from './delayed-file.ts';
 import { JobsMachine } from './jobs-machine.ts';
@@ -29,6 +30,8 @@ async function sequence(seed: number, judge: boolean): Promise<void> {
       else if (kind < 6) await machine.liveJob();
       else if (kind === 6) await machine.reopen();
       else if (kind === 7) await machine.offlineJob();
+      else if (kind === 8) await machine.bitmap();
+      else if (kind === 9) await machine.crash();
       else for (let count = random.below(4); count >= 0; count -= 1) await machine.requests();
     }
     await machine.verify();
@@ -37,7 +40,9 @@ async function sequence(seed: number, judge: boolean): Promise<void> {
     if (machine.folder.opened !== 0) throw new Error('Files are left open');
     for (const { path: name, format } of layers) {
       if (format === 'raw') continue;
-      const { corruptions, leaks, findings } = await checkImage(await machine.folder.open(name, 'read'));
+      const file = await machine.folder.open(name, 'write');
+      if (machine.crashed && (await checkImage(file)).corruptions === 0) await repairImage(file);
+      const { corruptions, leaks, findings } = await checkImage(file);
       if (corruptions + leaks > 0) throw new Error(`${name}: ${JSON.stringify(findings)}`);
     }
     if (judge) await judgedByQemu(machine, recorded.path, recorded.format);

@@ -30,6 +30,13 @@ export class MemoryFolder implements Folder {
     return inode;
   }
 
+  /** A folder with the same files, none of them open: what a crash leaves when all that was written is there. */
+  copy(): MemoryFolder {
+    const folder = new MemoryFolder(this.#wrap);
+    for (const [name, { file }] of this.names) folder.add(name, file.content());
+    return folder;
+  }
+
   content(path: string): Uint8Array {
     return this.inode(path).file.content();
   }

@@ -22,14 +22,14 @@ export interface DiskBitmap {
 /** The bitmaps in force at the top of a chain. */
 export async function listBitmaps(top: Layer): Promise<DiskBitmap[]> {
   const found: DiskBitmap[] = [];
-  for (const { name: stored, granularity, enabled } of await storedIn(top)) {
+  for (const { name: stored, granularity, enabled } of await latestIn(top)) {
     const { trusted } = await layersWith(top, stored);
     found.push({ name: nameOf(stored), granularity, enabled, trusted });
   }
   return found;
 }
 
-/** Begins to record writes: the named point is now. Errors: `usage`, `unsupported` for a raw disk. */
+/** Begins to record writes: the named point is now. Requests wait for a moment. Errors: `usage`, `unsupported` for a raw disk. */
 export async function addBitmap(top: Layer, name: string, granularity?: number): Promise<void> {
   if (GENERATION.test(name)) throw new AfterimageError('usage', 'The name ends like one that we give', { name });
   if ((await storedIn(top)).some(({ name: stored }) => nameOf(stored) === name)) {
@@ -37,22 +37,30 @@ export async function addBitmap(top: Layer, name: string, granularity?: number):
   }
   const image = imageOf(top);
   (await image.changeBitmaps()).create(await freeName(top, name), granularity);
+  await save(top);
 }
 
 /** Sets the named point to now; a bitmap that was not trusted is trusted again. */
 export async function clearBitmap(top: Layer, name: string): Promise<void> {
   const stored = await storedName(top, name);
   const bitmaps = await imageOf(top).changeBitmaps();
+  const earlier = bitmaps.list().filter(one => nameOf(one.name) === name && one.name !== stored);
+  for (const one of earlier) bitmaps.remove(one.name);
   const info = bitmaps.list().find(one => one.name === stored)!;
   const below = top.backing === undefined ? [] : await generationsFrom(top.backing, name);
-  if (below.length === 0) return bitmaps.clear(stored);
-  bitmaps.remove(stored);
-  bitmaps.create(await freeName(top, name), info.granularity, info.enabled);
+  if (below.length === 0) bitmaps.clear(stored);
+  else {
+    bitmaps.remove(stored);
+    bitmaps.create(await freeName(top, name), info.granularity, info.enabled);
+  }
+  await save(top);
 }
 
 export async function removeBitmap(top: Layer, name: string): Promise<void> {
-  const stored = await storedName(top, name);
-  (await imageOf(top).changeBitmaps()).remove(stored);
+  await storedName(top, name);
+  const bitmaps = await imageOf(top).changeBitmaps();
+  for (const one of bitmaps.list()) if (nameOf(one.name) === name) bitmaps.remove(one.name);
+  await save(top);
 }
 
 /**
@@ -81,17 +89,17 @@ export async function dirtyRanges(top: Layer, name: string): Promise<DirtyRange[
 }
 
 /** Has an overlay go on with what its backing records, or, for names in `restarted`, begin anew. */
-export async function continueBitmaps(overlay: Layer, restarted: readonly string[] = []): Promise<boolean> {
+export async function continueBitmaps(overlay: Layer, restarted: readonly string[] = []): Promise<void> {
   const { backing, image } = overlay;
-  if (backing === undefined || image === undefined) return false;
-  const going = (await storedIn(backing)).filter(({ enabled }) => enabled);
-  if (going.length === 0) return false;
+  if (backing === undefined || image === undefined) return;
+  const going = (await latestIn(backing)).filter(({ enabled }) => enabled);
+  if (going.length === 0) return;
   const bitmaps = await image.changeBitmaps();
   for (const { name: stored, granularity } of going) {
     const name = nameOf(stored);
     bitmaps.create(restarted.includes(name) ? await freeName(overlay, name) : stored, granularity);
   }
-  return true;
+  await save(overlay);
 }
 
 /**
@@ -102,6 +110,7 @@ export async function carryDown(layer: Layer, below: Layer): Promise<boolean> {
   if ((await storedIn(layer)).length === 0) return true;
   if (below.image === undefined || below.image.header.version < 3) return false;
   await copyBitmaps(layer, below.image);
+  await save(below);
   return true;
 }
 
@@ -118,7 +127,15 @@ export async function carryUp(gone: readonly Layer[], layer: Layer): Promise<voi
     else
       for (const from of layers) if (gone.includes(from)) await target.markIn(name, await rangesIn(from, name, layer));
   }
-  if (access === 'read') await layer.reopen({ access });
+  await save(layer, access);
+}
+
+/**
+ * Opening an image anew stores its bitmaps. From then on they are in the file, if only as not to be trusted: a crash
+ * must not leave a chain where some layers have a bitmap and the one that missed it counts as older.
+ */
+async function save(layer: Layer, access: 'read' | 'write' = 'write'): Promise<void> {
+  await layer.reopen({ access });
 }
 
 async function rangesIn(from: Layer, stored: string, on: Layer): Promise<DirtyRange[]> {
@@ -165,6 +182,7 @@ export async function putBitmaps(layer: Layer, kept: readonly KeptBitmap[], size
     const gained = trusted ? sizeBefore : 0;
     await bitmaps.markIn(name, clipped([...ranges, { offset: gained, length: layer.size - gained }], layer.size));
   }
+  await save(layer);
 }
 
 /** What of ranges is on a disk of a size. */
@@ -204,9 +222,21 @@ async function storedIn(layer: Layer) {
 
 async function storedName(top: Layer, name: string): Promise<string> {
   imageOf(top);
-  const found = (await storedIn(top)).find(one => nameOf(one.name) === name);
+  const found = (await latestIn(top)).find(one => nameOf(one.name) === name);
   if (found === undefined) throw new AfterimageError('missing', 'The disk has no bitmap of this name', { name });
   return found.name;
+}
+
+/** Of each name the latest: a commit may have brought it into a layer that had an earlier one. */
+async function latestIn(layer: Layer) {
+  const all = await storedIn(layer);
+  const later = (one: string, other: string) =>
+    nameOf(one) === nameOf(other) && generationOf(one) > generationOf(other);
+  return all.filter(({ name }) => !all.some(other => later(other.name, name)));
+}
+
+function generationOf(stored: string): number {
+  return Number(GENERATION.exec(stored)?.[1] ?? 1);
 }
 
 /** Numbers of the generations of a name that layers have, from one on down. */
@@ -214,7 +244,7 @@ async function generationsFrom(layer: Layer, name: string): Promise<number[]> {
   const found: number[] = [];
   for (let next: Layer | undefined = layer; next !== undefined; next = next.backing) {
     for (const { name: stored } of await storedIn(next)) {
-      if (nameOf(stored) === name) found.push(Number(GENERATION.exec(stored)?.[1] ?? 1));
+      if (nameOf(stored) === name) found.push(generationOf(stored));
     }
   }
   return found;

@@ -35,7 +35,6 @@ export async function createOverlay(backing: Layer, path: string, options: Overl
     });
   });
   const overlay = await Layer.open({ folder, path, format: 'qcow2', access: 'write', backing, codecs });
-  // Saved by opening it anew: after a crash they must be there, if only not to be trusted.
-  if (await continueBitmaps(overlay, options.restartBitmaps)) await overlay.reopen({});
+  await continueBitmaps(overlay, options.restartBitmaps);
   return overlay;
 }

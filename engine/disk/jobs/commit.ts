@@ -9,7 +9,7 @@ import type { Job } from './job.ts';
 import { Journal } from './journal.ts';
 import { Pipeline, piecesOf, rangesOf } from './ranges.ts';
 import { pivot } from './rebase.ts';
-import { resizeLayer } from './resize.ts';
+import { resizeDisk } from './resize.ts';
 import { refuseOverlays, settleJobs } from './resume.ts';
 
 /** What is left of an overlay is folded in while the machine's requests wait when it is no more than this. */
@@ -49,11 +49,15 @@ export async function commit(parts: CommitParts, layer: Layer): Promise<void> {
   }
   for (const path of [layer.path, base.path]) refuseNeeded(parts, path);
   refuseSnapshots(layer);
+  const settle = () =>
+    settleJobs(layer.folder, layersFrom(parts.live.active), path => parts.needed(path) !== undefined);
   // What an earlier job has left may stand on the base.
-  await settleJobs(layer.folder, layersFrom(parts.live.active), path => parts.needed(path) !== undefined);
+  await settle();
   await refuseOverlays(layer.folder, base.path, [layer.path]);
   const record = { kind: 'commit', layer: layer.path, base: base.path, spare: [] } as const;
   await Journal.during(layer.folder, record, journal => commitInto({ ...parts, journal }, layer, base));
+  // An interrupted one that this one has brought to its end.
+  await settle();
 }
 
 async function commitInto(parts: Noted, layer: Layer, base: Layer): Promise<void> {
@@ -143,7 +147,11 @@ async function switchAway(parts: Noted): Promise<void> {
 export async function prepareBase(base: Layer, layer: Layer): Promise<void> {
   base.thaw();
   if (base.readonly) await base.reopen({ access: 'write' });
-  await resizeLayer(base, layer.size);
+  if (base.size === layer.size) return;
+  // Should they get lost on the way, the layer has them still.
+  await carryUp([base], layer);
+  await layer.reopen({});
+  await resizeDisk(base, layer.size);
 }
 
 /** Copies what a layer has into the layer below, durably. */

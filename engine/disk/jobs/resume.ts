@@ -3,7 +3,7 @@ import { AfterimageError } from '../../base/errors.ts';
 import { type Folder, partialName } from '../chain/folder.ts';
 import { backingPath } from '../chain/paths.ts';
 import { readHeader } from '../qcow2/header.ts';
-import { findJournals, foldersAbove, type JobRecord } from './journal.ts';
+import { findJournals, foldersAbove, type JobRecord, journalPath } from './journal.ts';
 
 /** A layer of the chain that was opened, from the top. */
 interface ChainLayer {
@@ -29,6 +29,7 @@ export async function settleJobs(
 ): Promise<InterruptedJob[]> {
   const paths = chain.map(({ path }) => path);
   const interrupted: InterruptedJob[] = [];
+  for (const path of paths) await folder.remove(partialName(journalPath(path)));
   for (const journal of await findJournals(folder, paths)) {
     const { record } = journal;
     if (journal.running) continue;
@@ -36,8 +37,12 @@ export async function settleJobs(
       await folder.remove(journal.path);
       continue;
     }
-    // Of another disk.
-    if (![record.layer, record.base].some(path => path !== undefined && paths.includes(path))) continue;
+    if (![record.layer, record.base].some(path => path !== undefined && paths.includes(path))) {
+      // Of another disk, unless all that it is about is gone: what is spare there, only that disk can say.
+      const left = await Promise.all([record.layer, ...record.spare].map(path => folder.exists(path)));
+      if (!left.includes(true)) await folder.remove(journal.path);
+      continue;
+    }
     await removeLeft(folder, record, path => paths.includes(path) || needed(path));
     const job = unfinished(chain, record);
     if (job !== undefined) interrupted.push(job);
@@ -133,6 +138,7 @@ async function removeLeft(folder: Folder, record: JobRecord, needed: (path: stri
   const partial = record.kind === 'compact' ? record.layer : record.to;
   if (partial !== undefined) await folder.remove(partialName(partial));
   for (const path of record.spare) {
+    await folder.remove(partialName(path));
     if (needed(path) || !(await folder.exists(path))) continue;
     if ((await overlaysOf(folder, path)).length > 0) continue;
     if (await isFree(folder, path)) await folder.remove(path);

@@ -119,9 +119,10 @@ export class Bitmaps {
     for (const { bits, granularityBits } of this.#recording) setBits(bits!, granularityBits, offset, length);
   }
 
-  /** Records ranges in one bitmap, enabled or not. Throws `missing` or `too-large`. */
+  /** Records ranges in one bitmap, enabled or not, unless it is not trusted anyway. Throws `missing` or `too-large`. */
   async markIn(name: string, ranges: readonly DirtyRange[]): Promise<void> {
     const bitmap = this.#find(name);
+    if (!bitmap.trusted) return;
     bitmap.bits = await this.#load(bitmap);
     bitmap.changed = true;
     for (const { offset, length } of ranges) setBits(bitmap.bits, bitmap.granularityBits, offset, length);
