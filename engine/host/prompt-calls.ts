@@ -1,10 +1,11 @@
 // When a read or write of a file is made on the calling thread, without a round trip to the thread pool.
 //
 // The host has most of what a guest reads in memory and takes what it writes into memory: a system call of 1 µs. Handing
-// that to another thread and waking it costs 5 to 40 µs. But a call that has to wait for a disk would hold up all that
-// this thread does. Node cannot ask the host which of the two it will be, so it is learned from the last calls: one that
-// took too long closes the gate for a multiple of what it took, longer each time in a row. So the thread waits for slow
-// disks for at most 1/PENALTY of its time.
+// that to another thread and waking it costs 4 to 40 µs. But a call that has to wait for a disk holds up all that this
+// thread does. Node cannot ask the host which of the two a call will be, so slow calls are paid from an account: waiting
+// takes from it, time adds to it, and while it is overdrawn all calls go to the pool. So the thread waits for disks for
+// at most WAITING_SHARE of its time, whatever the disk; a thread that is only not given the processor now and then is
+// not taken for a slow disk.
 
 import { statfs } from 'node:fs/promises';
 
@@ -31,28 +32,26 @@ const MOST_BYTES = 128 * 1024;
 /** What a call may take that has nothing to wait for: several times the usual, far below any disk's latency. */
 const PROMPT_MILLISECONDS = 0.02;
 const PROMPT_MILLISECONDS_A_BYTE = 0.000_000_5;
-const PENALTY = 50;
-const LEAST_PENALTY_MILLISECONDS = 2;
-const MOST_PENALTY_MILLISECONDS = 1000;
-const MOST_FACTOR = 512;
-/** So many prompt calls in a row end the growth of penalties: the host has learned what the guest uses. */
-const PROMPT_AGAIN = 64;
+const WAITING_SHARE = 0.05;
+/** Most waiting that can be saved up. */
+const MOST_CREDIT_MILLISECONDS = 10;
 /** Time for such calls before everything else on this thread gets its turn. */
 const TURN_MILLISECONDS = 0.25;
 
 let spent = 0;
 let turn: Promise<void> | undefined;
 
-/** The gate of one kind of call on one file. */
+/** The account of one kind of call on one file. */
 export class PromptCalls {
   readonly #clock: () => number;
-  #closedUntil = 0;
-  #factor = 1;
-  #promptSince = 0;
+  #credit = MOST_CREDIT_MILLISECONDS;
+  /** When the credit was that. */
+  #since: number;
 
   /** @param clock Milliseconds since any fixed moment. */
   constructor(clock: () => number = () => performance.now()) {
     this.#clock = clock;
+    this.#since = clock();
   }
 
   get now(): number {
@@ -61,25 +60,24 @@ export class PromptCalls {
 
   /** Whether to make a call of so many bytes on this thread. */
   allows(bytes: number): boolean {
-    return bytes <= MOST_BYTES && (this.#closedUntil === 0 || this.now >= this.#closedUntil);
+    if (bytes > MOST_BYTES) return false;
+    if (this.#credit < 0) this.#earn(this.now);
+    return this.#credit >= 0;
   }
 
   /** To be called after a call, with the time when it began. */
   learn(began: number, bytes: number): void {
-    const took = this.now - began;
+    const { now } = this;
+    const took = now - began;
     spend(took);
-    if (took <= PROMPT_MILLISECONDS + bytes * PROMPT_MILLISECONDS_A_BYTE) {
-      if (this.#closedUntil === 0) return;
-      this.#promptSince += 1;
-      if (this.#promptSince < PROMPT_AGAIN) return;
-      this.#closedUntil = 0;
-      this.#factor = 1;
-      return;
-    }
-    const penalty = Math.max(LEAST_PENALTY_MILLISECONDS, took * PENALTY) * this.#factor;
-    this.#closedUntil = began + took + Math.min(MOST_PENALTY_MILLISECONDS, penalty);
-    this.#factor = Math.min(this.#factor * 2, MOST_FACTOR);
-    this.#promptSince = 0;
+    if (took <= PROMPT_MILLISECONDS + bytes * PROMPT_MILLISECONDS_A_BYTE) return;
+    this.#earn(now);
+    this.#credit -= took;
+  }
+
+  #earn(now: number): void {
+    this.#credit = Math.min(MOST_CREDIT_MILLISECONDS, this.#credit + (now - this.#since) * WAITING_SHARE);
+    this.#since = now;
   }
 }
 
