@@ -140,6 +140,15 @@ export class PageIndex {
     return page < run.first + run.count ? run : undefined;
   }
 
+  /** The runs of a space in the order of pages, to a function: no object per run. */
+  eachRun(space: number, use: (first: number, count: number, block: number, slot: number) => void): void {
+    const view = this.#view;
+    const end = this.#runsAt + this.#spaceRuns[space + 1]! * RUN_BYTES;
+    for (let at = this.#runsAt + this.#spaceRuns[space]! * RUN_BYTES; at < end; at += RUN_BYTES) {
+      use(view.getUint32(at, true), view.getUint32(at + 4, true), view.getUint32(at + 8, true), view.getUint8(at + 12));
+    }
+  }
+
   /** The runs of a space in the order of pages. */
   *runs(space: number): Generator<PageRun> {
     const end = this.#spaceRuns[space + 1]!;

@@ -12,6 +12,8 @@ export interface CoreHost {
   sbiCall(): SbiAnswer;
   /** A store meets a page held by a checkpoint (C4) or a frame that others need: gives the page one of its own. */
   cowFault(page: number): void;
+  /** The first use of a page that is absent (a lazy restore): returns when its bytes are in its frame. */
+  pageIn?(page: number): void;
 }
 
 /** 0: answered; 1: nothing has changed, the hart stays on its ECALL for now; 2: answered, and it waits as WFI does. */
@@ -71,6 +73,22 @@ const LAYOUT = [
   'FRM',
   'FRAME_STATE',
   'FRAME_SHARED',
+  'PAGE_FLAGS',
+  'PAGE_ABSENT',
+  'PAGE_UNTOUCHED',
+  'PAGE_CHECKS',
+  'ABSENT_COUNT',
+  'WANTED_PAGE',
+  'PAGE_ARRIVALS',
+  'TOUCH_LOG',
+  'TOUCH_LOG_LENGTH',
+  'TOUCH_COUNT',
+  'TLB',
+  'TLB_CONTEXT_SIZE',
+  'TLB_ENTRIES',
+  'TLB_FETCH',
+  'CODE_META',
+  'CODE_SLOTS',
 ] as const;
 
 export type Layout = Readonly<Record<(typeof LAYOUT)[number], number>>;
@@ -145,6 +163,10 @@ export class Core {
         ticks: () => host.ticks(),
         sbiCall: () => host.sbiCall(),
         cowFault: (page: number) => host.cowFault(page >>> 0),
+        pageIn: (page: number) => {
+          if (host.pageIn === undefined) throw new Error('A page is absent and nobody brings it');
+          host.pageIn(page >>> 0);
+        },
       },
     });
     this.#exports = instance.exports as unknown as CoreExports;

@@ -98,6 +98,11 @@ export class MemoryManager {
     return this.#parts.map.remapped;
   }
 
+  /** Pages of a lazy restore that are still in the checkpoint's file only. */
+  get absentPages(): number {
+    return this.tables.word(this.tables.layout.ABSENT_COUNT);
+  }
+
   /** Frames that hold the map. */
   get mapFrames(): number {
     return this.#parts.map.storage;
@@ -136,7 +141,10 @@ export class MemoryManager {
     if (mode === 'paused') this.finish();
   }
 
-  /** Maps pages of the same content to one frame, among those that are virtualized for good (V3). */
+  /**
+   * Maps pages of the same content to one frame, among those that are virtualized for good (V3). Like `scatter`, it waits
+   * until no page is absent, also when `paused`.
+   */
   share(mode: JobMode = 'concurrent'): void {
     this.#start(sharePages({ ...this.#moving, counts: this.counts }, this.#wanted.copy().list), mode);
   }
@@ -273,6 +281,8 @@ export class MemoryManager {
       return true;
     }
     const job = this.#jobs[0] ?? this.#devirtualization;
+    // Absent pages are in their own frames and not to be moved; they arrive by themselves.
+    if (job === this.#jobs[0] && this.absentPages > 0) return false;
     const step = job?.next();
     if (step?.value === 'blocked') return false;
     if (step?.done && job === this.#jobs[0]) this.#jobs.shift();

@@ -36,6 +36,8 @@ export const CLAIM_CLEAN = -2;
 export const CLAIM_PINNED = -3;
 /** Already saved, or claimed by another thread. */
 export const CLAIM_TAKEN = -4;
+/** Needed, and still in the file of a lazy restore only: have it brought, then come back. */
+export const CLAIM_ABSENT = -5;
 
 /** Pages of the open checkpoint as its saver sees them; on any thread, one object per thread. */
 export class HeldPages {
@@ -67,6 +69,9 @@ export class HeldPages {
       if (state === ZERO) return CLAIM_ZERO;
       if (state === CLEAN) return CLAIM_CLEAN;
       if (state !== UNSAVED && state !== MOVED) return CLAIM_TAKEN;
+      // Nobody writes an absent page, so it is still of its epoch, and it does not become absent again.
+      if (state === UNSAVED && tables.isAbsent(page) && tables.epochOf(page) > tables.word(tables.layout.HOLD_SINCE))
+        return CLAIM_ABSENT;
       const claimed = state === UNSAVED ? saveWord(SAVING) : saveWord(SAVING_MOVED, frameIn(word));
       if (!tables.exchangeSaveState(page, word, claimed)) continue;
       yield;

@@ -19,6 +19,8 @@ export const PAGE = {
   DIRTY: 32,
   /** A device is about to fill it. */
   PINNED: 64,
+  /** Of a lazy restore: still in the checkpoint's file only. */
+  ABSENT: 128,
 } as const;
 
 export interface MemorySummary {
@@ -37,6 +39,7 @@ export function summarize(tables: MemoryTables, range: PageRange, since: number)
     const first = tables.word(layout.MAP_RANGES + i * 8) - range.first;
     pages.fill(PAGE.VIRTUALIZED, Math.max(0, first), Math.max(0, first + tables.word(layout.MAP_RANGES + i * 8 + 4)));
   }
+  const absent = tables.word(layout.ABSENT_COUNT) !== 0;
   const holding = tables.word(layout.HOLDING) !== 0;
   const heldSince = tables.word(layout.HOLD_SINCE);
   for (let i = 0; i < range.count; i += 1) {
@@ -49,6 +52,7 @@ export function summarize(tables: MemoryTables, range: PageRange, since: number)
     if (epoch === 0) bits |= PAGE.ZERO;
     if (epoch > since) bits |= PAGE.DIRTY;
     if (tables.dmaPins(frame) > 0) bits |= PAGE.PINNED;
+    if (absent && tables.isAbsent(page)) bits |= PAGE.ABSENT;
     if (holding && isHeld(stateIn(tables.saveState(page)), epoch, heldSince)) bits |= PAGE.HELD;
     pages[i] = bits;
   }
@@ -61,9 +65,9 @@ function isHeld(state: number, epoch: number, since: number): boolean {
 }
 
 function countBits(pages: Uint8Array): MemorySummary['counts'] {
-  const kinds = new Uint32Array(128);
+  const kinds = new Uint32Array(256);
   for (const bits of pages) kinds[bits] = kinds[bits]! + 1;
-  const counts = { VIRTUALIZED: 0, REMAPPED: 0, HELD: 0, SHARED: 0, ZERO: 0, DIRTY: 0, PINNED: 0 };
+  const counts = { VIRTUALIZED: 0, REMAPPED: 0, HELD: 0, SHARED: 0, ZERO: 0, DIRTY: 0, PINNED: 0, ABSENT: 0 };
   kinds.forEach((number, bits) => {
     for (const [name, bit] of Object.entries(PAGE)) {
       if ((bits & bit) !== 0) counts[name as keyof typeof PAGE] += number;

@@ -34,11 +34,15 @@ export class BareMachine {
   /** Ticks of the clock beyond those that instructions make. */
   #skipped = 0n;
 
-  /** @param more bytes of frames beyond RAM, and what answers copy-on-write faults */
+  /** @param more bytes of frames beyond RAM, and what answers copy-on-write faults and brings absent pages */
   constructor(
     module: WebAssembly.Module,
     ramBytes = 64 << 20,
-    more: { readonly reserveBytes?: number; readonly cowFault?: (page: number) => void } = {},
+    more: {
+      readonly reserveBytes?: number;
+      readonly cowFault?: (page: number) => void;
+      readonly pageIn?: (page: number) => void;
+    } = {},
   ) {
     this.#ramBytes = ramBytes;
     const initial = (TABLES + ramBytes + (more.reserveBytes ?? 0)) / WASM_PAGE;
@@ -49,6 +53,7 @@ export class BareMachine {
       ticks: () => Number(this.#ticks()),
       sbiCall: () => 0,
       cowFault: more.cowFault ?? (() => {}),
+      ...(more.pageIn === undefined ? {} : { pageIn: more.pageIn }),
     });
     const { layout, view } = this.core;
     view.setUint32(layout.RAM_PAGES, ramBytes / PAGE, true);

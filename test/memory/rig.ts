@@ -88,6 +88,7 @@ export interface RigOptions {
   readonly ramPages?: number;
   readonly reservePages?: number;
   readonly saveNow?: (page: number) => void;
+  readonly pageIn?: (page: number) => void;
   /** Milliseconds; by default a clock that counts how often it is read, so that slices end at the same places in every run. */
   readonly now?: () => number;
   /** 0x10000 bytes at least are needed by the program. */
@@ -101,6 +102,7 @@ export function buildRig(module: WebAssembly.Module, options: RigOptions = {}): 
   const machine = new BareMachine(module, ramPages * PAGE, {
     reserveBytes: reservePages * PAGE,
     cowFault: page => manager?.fault(page),
+    ...(options.pageIn === undefined ? {} : { pageIn: options.pageIn }),
   });
   const { core } = machine;
   const { layout } = core;

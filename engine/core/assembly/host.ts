@@ -26,3 +26,7 @@ export declare function sbiCall(): i32;
 /** A store meets a page that a checkpoint holds: gives the page a frame that may be written (C4). */
 @external("host", "cowFault")
 export declare function cowFault(page: u32): void;
+
+/** The first use of a page whose bytes are not there yet: returns when they are. */
+@external("host", "pageIn")
+export declare function pageIn(page: u32): void;

@@ -83,6 +83,14 @@ export const FRAME_STATE: u32 = 0x0900000; // u8 by frame, see below
 export const CODE_INDEX: u32 = 0x0a00000; // u16 by frame: code slot + 1
 export const CODE_POOL: u32 = 0x0c00000; // CODE_SLOTS * CODE_SLOT_SIZE
 export const DMA_PINS: u32 = 0x2d00000; // u16 by frame: requests of devices that are going to fill it
+export const PAGE_FLAGS: u32 = 0x2f00000; // u8 by page, changed atomically, see below
+/** Pages in the order of their first use, while that is recorded: u32 page numbers. */
+export const TOUCH_LOG: u32 = 0x3000000;
+export const TOUCH_LOG_LENGTH: u32 = 16384;
+
+/** Bits of PAGE_FLAGS. */
+export const PAGE_ABSENT: u32 = 1; // of a lazy restore: its bytes are in the checkpoint's file only
+export const PAGE_UNTOUCHED: u32 = 2; // its first use is to be recorded
 
 /** Bits of FRAME_STATE; the others belong to the memory manager. */
 export const FRAME_CODE: u32 = 1; // has decoded code that is not marked stale
@@ -107,6 +115,12 @@ export const HOLD_SINCE: u32 = 0x204c; // u32 the open checkpoint needs no page 
 export const MAP_COUNT: u32 = 0x2050; // u32 how many ranges are virtualized; 0: no P->M map exists or is consulted (V1)
 export const URGENT_PAGE: u32 = 0x2054; // u32 page that the hart waits for the saver to save, + 1
 export const HOLD_ABANDONED: u32 = 0x2058; // u32 1: the checkpoint has failed, nothing needs to be kept for it
+/** Whether any page may have a flag that counts: PAGE_ABSENT | PAGE_UNTOUCHED. Slow paths look at PAGE_FLAGS only then. */
+export const PAGE_CHECKS: u32 = 0x205c;
+export const ABSENT_COUNT: u32 = 0x2060; // u32 pages that are absent
+export const WANTED_PAGE: u32 = 0x2064; // u32 absent page that the hart waits for, + 1
+export const PAGE_ARRIVALS: u32 = 0x2068; // u32 counts what the hart may wait for: pages that arrived, a wish to stop
+export const TOUCH_COUNT: u32 = 0x206c; // u32 entries of TOUCH_LOG
 
 /** Machine memory proper starts here. */
 export const FRAMES: u32 = 0x4000000;

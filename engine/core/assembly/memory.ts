@@ -2,10 +2,10 @@
 // the page walker, device DMA, loaders) gets its frame from `frameForStore`, or from a store-TLB entry filled by it.
 import {
   CODE_INDEX, CODE_META, EPOCH, FRAMES, FRAME_CODE, FRAME_SHARED, FRAME_STATE, FRAME_TAIL, HOLDING, MAP_CHUNK, MAP_COUNT,
-  MAP_DIRECTORY, MAP_LOOKUPS, MAP_RANGES, MMIO_FAULT, MMIO_HIGH, PAGE_EPOCH, RAM_BASE, RAM_PAGES, RESERVATION,
-  STALE_LIST,
+  MAP_DIRECTORY, MAP_LOOKUPS, MAP_RANGES, MMIO_FAULT, MMIO_HIGH, PAGE_ABSENT, PAGE_CHECKS, PAGE_EPOCH, PAGE_FLAGS,
+  PAGE_UNTOUCHED, RAM_BASE, RAM_PAGES, RESERVATION, STALE_LIST, TOUCH_COUNT, TOUCH_LOG, TOUCH_LOG_LENGTH,
 } from './layout';
-import { cowFault, mmioLoad, mmioStore } from './host';
+import { cowFault, mmioLoad, mmioStore, pageIn } from './host';
 import { leave } from './hart';
 import { forgetFrame } from './code';
 
@@ -20,10 +20,30 @@ export function forgetStale(): void {
   staleTail = false;
 }
 
-/** The frame behind a guest-physical page number. Only slow paths ask, so a TLB hit costs the same either way (V4, V12). */
+/**
+ * The frame behind a guest-physical page number, with the page's bytes in it. Only slow paths ask, so a TLB hit costs the
+ * same either way (V4, V12).
+ */
 @inline
 export function frameOf(page: u32): u32 {
+  if (atomic.load<u32>(PAGE_CHECKS) != 0) attend(page);
   return load<u32>(MAP_COUNT) == 0 ? page : mappedFrame(page);
+}
+
+/** What is to be done at a page's first use. Afterwards TLB entries lead to the page and nobody asks again. */
+function attend(page: u32): void {
+  const flags = <u32>atomic.load<u8>(PAGE_FLAGS + page);
+  if (flags & PAGE_UNTOUCHED) recordTouch(page);
+  if (flags & PAGE_ABSENT) pageIn(page);
+}
+
+function recordTouch(page: u32): void {
+  atomic.and<u8>(PAGE_FLAGS + page, ~(<u8>PAGE_UNTOUCHED));
+  const count = load<u32>(TOUCH_COUNT);
+  if (count < TOUCH_LOG_LENGTH && (load<u32>(PAGE_CHECKS) & PAGE_UNTOUCHED) != 0) {
+    store<u32>(TOUCH_LOG + (count << 2), page);
+    atomic.store<u32>(TOUCH_COUNT, count + 1);
+  } else atomic.and<u32>(PAGE_CHECKS, ~PAGE_UNTOUCHED);
 }
 
 function mappedFrame(page: u32): u32 {
@@ -55,6 +75,8 @@ export function copyFrame(from: u32, to: u32): void {
 
 /** Makes a page writable and says which frame to write. */
 export function frameForStore(page: u32): u32 {
+  // Before anything is settled: what the store leaves of the page must be there.
+  if (atomic.load<u32>(PAGE_CHECKS) != 0) attend(page);
   const epoch = load<u32>(EPOCH);
   if (load<u32>(PAGE_EPOCH + (page << 2)) != epoch) {
     if (load<u32>(HOLDING)) giveOwnFrame(page);
