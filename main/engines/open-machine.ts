@@ -49,8 +49,9 @@ export async function connectMachine(
   folder: string,
   answerMilliseconds = ANSWER_MILLISECONDS,
 ): Promise<OpenedMachine | undefined> {
-  const transport = await connectTransport(controlAddress(folder), () => wordsOf(folder));
-  if (transport === undefined) return undefined;
+  const address = await controlAddress(folder);
+  const transport = address && (await connectTransport(address, () => wordsOf(folder)));
+  if (!transport) return undefined;
   const connection = new MachineConnection(transport, folder);
   try {
     return { connection, status: await statusWithin(answerMilliseconds, connection) };

@@ -1,8 +1,8 @@
 // The control socket of a machine that another process owns.
 import { connect as connectSocket, type Socket } from 'node:net';
+import { decodeLine, encodeLine, LineReader } from '../../engine/api/control-wire.ts';
 import { codeOf, hostError } from '../../engine/base/host-errors.ts';
 import type { ControlTransport, TransportEnd, TransportHandlers } from './transport.ts';
-import { encodeLine, LineReader } from './wire.ts';
 
 /** A socket file without a process behind it, or none. */
 const NOBODY = new Set(['ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'ECONNRESET', 'EPIPE']);
@@ -26,7 +26,6 @@ export async function connectTransport(address: string, words: () => string): Pr
 class SocketTransport implements ControlTransport {
   readonly #socket: Socket;
   readonly #words: () => string;
-  readonly #reader = new LineReader();
   #problem: unknown;
 
   constructor(socket: Socket, words: () => string) {
@@ -38,9 +37,11 @@ class SocketTransport implements ControlTransport {
   }
 
   open({ message, end }: TransportHandlers): void {
-    this.#socket.on('data', (bytes: Buffer) => {
+    const lines = new LineReader(line => message(decodeLine(line)));
+    this.#socket.setEncoding('utf8');
+    this.#socket.on('data', (text: string) => {
       try {
-        for (const one of this.#reader.feed(bytes)) message(one);
+        lines.push(text);
       } catch (thrown) {
         this.#problem = thrown;
         this.#socket.destroy();
