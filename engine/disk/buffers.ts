@@ -42,3 +42,28 @@ export function gather(buffers: readonly Uint8Array[], start: number, into: Uint
     done += slice.length;
   }
 }
+
+/**
+ * Buffers that are used again and again: a new one of a MiB costs more than copying what goes through it, because the
+ * host makes its pages only when they are touched.
+ */
+export class BufferPool {
+  readonly #size: number;
+  readonly #free: Uint8Array[] = [];
+
+  /** @param size Bytes of each buffer; longer ones are made and not kept. */
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  /** Lends a buffer of `length` bytes, with any content, until the step has ended. */
+  async lend<Result>(length: number, step: (bytes: Uint8Array) => Promise<Result>): Promise<Result> {
+    if (length > this.#size) return await step(new Uint8Array(length));
+    const whole = this.#free.pop() ?? new Uint8Array(this.#size);
+    try {
+      return await step(length === whole.length ? whole : whole.subarray(0, length));
+    } finally {
+      this.#free.push(whole);
+    }
+  }
+}

@@ -1,6 +1,7 @@
 // `npm run bench:disk`: disks beside QEMU's tools, on files of the same content in the same run, alternating. Prints
 // medians and ratios. RUNS=n sets how often each is run; `--json FILE` writes the figures as well; TMPDIR says where the
-// files are (in memory, /dev/shm, the host's disk does not blur what is compared: the software).
+// files are (in memory, /dev/shm, the host's disk does not blur what is compared: the software). A word as an argument
+// runs only the rows that have it in their name.
 //
 // The first run of each is not counted: it warms up the just-in-time compiler of ours, which a machine that runs for
 // hours has long done, and the host's memory for both.
@@ -32,6 +33,7 @@ interface Row {
 }
 
 const rows: Row[] = [];
+const only = process.argv.slice(2).find((word, index, words) => !word.startsWith('-') && words[index - 1] !== '--json');
 const files = new BenchFiles();
 
 /** Both alternate, each on a state made anew; the figures are rates, more is better. */
@@ -42,6 +44,7 @@ async function measure(
   ours: () => Promise<number>,
   other: () => Promise<number> | number,
 ) {
+  if (only !== undefined && !what.includes(only)) return;
   const samples = { ours: [] as number[], other: [] as number[] };
   for (let run = 0; run <= RUNS; run += 1) {
     prepare();
