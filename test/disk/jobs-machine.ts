@@ -12,6 +12,7 @@ import { Job } from '../../engine/disk/jobs/job.ts';
 import { rebase } from '../../engine/disk/jobs/rebase.ts';
 import { resizeDisk } from '../../engine/disk/jobs/resize.ts';
 import { settleJobs } from '../../engine/disk/jobs/resume.ts';
+import { checkRunning, compactRunning, growRunning } from '../../engine/disk/jobs/running.ts';
 import { stream } from '../../engine/disk/jobs/stream.ts';
 import { type CreateOptions, createImage } from '../../engine/disk/qcow2/create.ts';
 import type { MemoryFolder } from './memory-folder.ts';
@@ -172,20 +173,20 @@ export class JobsMachine {
     return { live, job, newName, record, needed: () => undefined, overlay: { clusterSize, extendedL2 } };
   }
 
-  /** Runs a commit or stream with requests beside it, sometimes cancelled. Returns false when there is nothing to do. */
+  /** Runs a job with requests beside it, sometimes cancelled. Returns false when there is nothing to do. */
   async liveJob(cancel = this.random.below(4) === 0): Promise<boolean> {
     const { random, layers } = this;
-    if (layers.length < 2) return false;
-    const layer = layers[random.below(layers.length - 1)]!;
-    const isCommit = random.below(3) > 0;
-    const job = new Job(isCommit ? 'commit' : 'stream');
+    const kind = random.pick(['commit', 'commit', 'commit', 'stream', 'stream', 'compact'] as const);
+    const candidates = kind === 'compact' ? layers : layers.slice(0, -1);
+    if (candidates.length === 0) return false;
+    const layer = random.pick(candidates);
+    const job = new Job(kind);
     const below = layersFrom(layer).slice(1);
-    const base = isCommit ? undefined : below.slice(1)[random.below(below.length)];
-    this.log.push(
-      `${job.kind} ${layer.path} to ${base?.path} cancel ${cancel} of ${layers.map(one => one.path).join()}`,
-    );
+    const base = kind === 'stream' ? below.slice(1)[random.below(below.length)] : undefined;
+    this.log.push(`${kind} ${layer.path} to ${base?.path} cancel ${cancel} of ${layers.map(one => one.path).join()}`);
     const work = job.run(async () => {
-      if (isCommit) await commit(this.commitParts(job), layer);
+      if (kind === 'commit') await commit(this.commitParts(job), layer);
+      else if (kind === 'compact') await compactRunning(this.commitParts(job), layer, this.#compression(layer));
       else await stream({ live: this.live, job }, layer, base).finally(() => this.#removeUnused());
     });
     let ended = false;
@@ -202,6 +203,25 @@ export class JobsMachine {
     }
     await end;
     return true;
+  }
+
+  #compression({ format }: Layer): { readonly compress?: boolean } {
+    return format === 'qcow2' && this.random.below(2) === 0 ? { compress: true } : {};
+  }
+
+  /** Grows the disk, and checks a layer, with requests in flight. */
+  async grow(): Promise<void> {
+    const { random, live } = this;
+    const size = this.expected.length + SECTOR * random.below(300);
+    this.log.push(`grow to ${size}`);
+    const layer = random.pick(this.layers);
+    const checked = layer.format === 'qcow2' ? checkRunning(layer, random.below(2) === 0) : undefined;
+    await Promise.all([this.requests(), growRunning(live, size)]);
+    const report = await checked;
+    if (report !== undefined && report.corruptions > 0) throw new Error(JSON.stringify(report.findings));
+    const before = this.expected;
+    this.expected = new Uint8Array(size);
+    this.expected.set(before);
   }
 
   /** A crash, mostly in the middle of a job: what was flushed is there, and the job is done again. */

@@ -25,13 +25,14 @@ async function sequence(seed: number, judge: boolean): Promise<void> {
   try {
     const steps = 4 + random.below(12);
     for (let step = 0; step < steps; step += 1) {
-      const kind = random.below(12);
+      const kind = random.below(13);
       if (kind < 3) await machine.overlay();
       else if (kind < 6) await machine.liveJob();
       else if (kind === 6) await machine.reopen();
       else if (kind === 7) await machine.offlineJob();
       else if (kind === 8) await machine.bitmap();
       else if (kind === 9) await machine.crash();
+      else if (kind === 10) await machine.grow();
       else for (let count = random.below(4); count >= 0; count -= 1) await machine.requests();
     }
     await machine.verify();

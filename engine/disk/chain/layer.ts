@@ -212,6 +212,34 @@ export class Layer implements Disk {
     });
   }
 
+  /**
+   * Takes another file in the place of its own, which must have the same content; its name is gone then. A failure
+   * leaves the layer as it was.
+   */
+  async replaceFile(path: string): Promise<void> {
+    await this.#alone(async () => {
+      if (this.#broken !== undefined) throw this.#broken;
+      if (!this.#disk.readonly) await this.#disk.flush();
+      const { access, backing } = this;
+      await this.#disk.close().catch(() => undefined);
+      await this.#file.close();
+      const open = async () => {
+        this.#file = await this.folder.open(this.path, access);
+        await this.#openDisk(backing);
+      };
+      try {
+        await this.folder.rename(path, this.path);
+        await open();
+      } catch (thrown) {
+        await open().catch(again => {
+          this.#broken = again;
+        });
+        throw thrown;
+      }
+      await this.folder.flush();
+    });
+  }
+
   async #openFile(access: 'read' | 'write'): Promise<void> {
     const before = this.access;
     if (before === access) return;

@@ -1,5 +1,6 @@
 // Commit: a layer's content goes into the layer below, and the layer out of the chain (C13).
 import { AfterimageError } from '../../base/errors.ts';
+import { BufferPool } from '../buffers.ts';
 import { carryDown, carryUp } from '../chain/bitmaps.ts';
 import type { Layer } from '../chain/layer.ts';
 import type { LiveDisk } from '../chain/live-disk.ts';
@@ -7,7 +8,7 @@ import { layersFrom } from '../chain/open.ts';
 import { createOverlay, type OverlayOptions } from '../chain/overlay.ts';
 import type { Job } from './job.ts';
 import { Journal } from './journal.ts';
-import { Pipeline, piecesOf, rangesOf } from './ranges.ts';
+import { PIECE_BYTES, Pipeline, piecesOf, rangesOf } from './ranges.ts';
 import { pivot } from './rebase.ts';
 import { resizeDisk } from './resize.ts';
 import { refuseOverlays, settleJobs } from './resume.ts';
@@ -31,7 +32,8 @@ export interface CommitParts {
   readonly keepOverlay?: boolean;
 }
 
-type Noted = CommitParts & { readonly journal: Journal };
+/** With the journal that the job keeps. */
+export type Noted = CommitParts & { readonly journal: Journal };
 
 /**
  * Commits a layer of a running machine into the one below it. When the layer is the active one, new overlays take the
@@ -86,7 +88,7 @@ async function commitInto(parts: Noted, layer: Layer, base: Layer): Promise<void
 }
 
 /** Commits the overlays that took writes meanwhile, and makes `base` active. */
-async function foldIn(parts: Noted, base: Layer): Promise<void> {
+export async function foldIn(parts: Noted, base: Layer): Promise<void> {
   const { live, job, journal } = parts;
   for (let folds = 0; ; folds += 1) {
     const overlay = live.active;
@@ -129,7 +131,7 @@ async function foldLast(parts: CommitParts, overlay: Layer, base: Layer): Promis
 }
 
 /** Creates an overlay and makes it active; returns when the layer below is frozen. */
-async function switchAway(parts: Noted): Promise<void> {
+export async function switchAway(parts: Noted): Promise<void> {
   const { live, journal } = parts;
   const name = parts.newName();
   await journal.addSpare(name);
@@ -158,15 +160,17 @@ export async function prepareBase(base: Layer, layer: Layer): Promise<void> {
 export async function copyDown(layer: Layer, base: Layer, job: Job): Promise<void> {
   const total = await bytesIn(layer);
   job.expect(total);
+  const pool = new BufferPool(PIECE_BYTES);
   await Pipeline.during(job, async pipeline => {
     for await (const range of rangesOf(layer, 0, layer.size)) {
       if (range.kind === 'below') continue;
       for (const { offset, length } of piecesOf(range.offset, range.length)) {
         await pipeline.start(length, async () => {
           if (range.kind === 'zero') return await base.writeZeroes(offset, length);
-          const bytes = new Uint8Array(length);
-          await layer.read(offset, [bytes]);
-          await base.write(offset, [bytes]);
+          await pool.lend(length, async bytes => {
+            await layer.read(offset, [bytes]);
+            await base.write(offset, [bytes]);
+          });
         });
       }
     }

@@ -1,7 +1,8 @@
 // Writing a disk anew: into another format, or into the same one without what it does not need.
 import { AfterimageError } from '../../base/errors.ts';
+import { BufferPool } from '../buffers.ts';
 import { copyBitmaps } from '../chain/bitmaps.ts';
-import { createWhole, type Folder } from '../chain/folder.ts';
+import { createWhole, type Folder, partialName } from '../chain/folder.ts';
 import type { Layer, LayerFormat } from '../chain/layer.ts';
 import { backingName } from '../chain/paths.ts';
 import { SharedFile } from '../chain/shared-file.ts';
@@ -49,16 +50,31 @@ export async function convert(
 
 /**
  * Writes a layer anew with only what it needs: no freed clusters, no zeroes where nothing lies below, nothing that is
- * the same below. It takes the old file's place in one step. Returns the bytes that the file takes less.
+ * the same below. It takes the old file's place in one step; nobody may write to the layer until then. Returns the bytes
+ * that the file takes less.
  */
 export async function compact(layer: Layer, options: { readonly compress?: boolean }, job: Job): Promise<number> {
-  const { folder, path, format, image, backing, codecs } = layer;
+  refuseToCompact(layer, options);
+  const record = { kind: 'compact', layer: layer.path, spare: [] } as const;
+  return await Journal.during(layer.folder, record, () => replaceByCompact(layer, options, job));
+}
+
+export function refuseToCompact({ path, format, image }: Layer, options: { readonly compress?: boolean }): void {
   if (format === 'raw' && options.compress) {
     throw new AfterimageError('usage', 'A raw file has no compressed clusters', { file: path });
   }
   if (image !== undefined && image.header.snapshots.count > 0) {
     throw new AfterimageError('unsupported', 'An image with internal snapshots cannot be compacted', { file: path });
   }
+}
+
+/** As `compact`, for who keeps the journal. */
+export async function replaceByCompact(
+  layer: Layer,
+  options: { readonly compress?: boolean },
+  job: Job,
+): Promise<number> {
+  const { folder, path, format, image, backing, codecs } = layer;
   const before = await folder.allocatedBytes(path);
   const made: ConvertOptions = {
     format,
@@ -67,12 +83,22 @@ export async function compact(layer: Layer, options: { readonly compress?: boole
     ...(backing === undefined ? {} : { backing }),
     ...(image === undefined ? {} : { image: optionsOf(image) }),
   };
-  await Journal.during(folder, { kind: 'compact', layer: path, spare: [] }, () =>
-    createWhole(folder, path, async file => {
+  const partial = partialName(path);
+  await folder.remove(partial);
+  try {
+    const file = await folder.create(partial);
+    try {
       await writeAnew(layer, file, path, made, job, layer);
-      job.enter('pivoting');
-    }),
-  );
+      await file.flush();
+    } finally {
+      await file.close();
+    }
+    job.enter('pivoting');
+    await layer.replaceFile(partial);
+  } catch (thrown) {
+    await folder.remove(partial).catch(() => undefined);
+    throw thrown;
+  }
   return before - (await folder.allocatedBytes(path));
 }
 
@@ -108,6 +134,7 @@ async function writeAnew(
     job.expect(from.size);
     // A cluster is compressed as a whole.
     const piece = Math.max(PIECE_BYTES, options.image?.clusterSize ?? 0);
+    const pool = new BufferPool(piece);
     await Pipeline.during(job, async pipeline => {
       for await (const range of visibleRanges(from, backing)) {
         const nothing = range.kind === 'below' || (range.kind === 'zero' && backing === undefined);
@@ -116,7 +143,9 @@ async function writeAnew(
           continue;
         }
         for (const { offset, length } of piecesOf(range.offset, range.length, piece)) {
-          await pipeline.start(length, () => copyPiece(from, target, options, offset, length));
+          await pipeline.start(length, () =>
+            pool.lend(length, bytes => copyPiece(from, target, options, offset, bytes)),
+          );
         }
       }
     });
@@ -142,10 +171,9 @@ async function* visibleRanges(layer: Layer, stop: Layer | undefined, from = 0, t
   }
 }
 
-async function copyPiece(from: Disk, target: Disk, options: ConvertOptions, offset: number, length: number) {
-  const bytes = new Uint8Array(length);
+async function copyPiece(from: Disk, target: Disk, options: ConvertOptions, offset: number, bytes: Uint8Array) {
   await from.read(offset, [bytes]);
-  const below = options.backing && (await readBelow(options.backing, offset, length));
+  const below = options.backing && (await readBelow(options.backing, offset, bytes.length));
   if (target instanceof Qcow2Image && options.compress) await writeCompressed(target, bytes, below, offset);
   else await writeNeeded(target, bytes, below, offset);
 }
