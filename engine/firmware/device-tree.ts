@@ -33,6 +33,8 @@ export interface MachineDescription {
   /** `settings` are the console's, as in the kernel's `console=`: `115200n8r`. `clock` is in Hz. */
   readonly serial?: InterruptingWindow & { readonly clock: number; readonly settings: string };
   readonly rtc?: InterruptingWindow;
+  /** Its change tells the guest that it was restored (`microsoft,vmgenid`). */
+  readonly generation?: InterruptingWindow;
   /** The values that are written to its first register to power off and to restart. */
   readonly test?: Window & { readonly powerOff: number; readonly restart: number };
   /** In the order in which the guest is to find them: Linux names disks in this order. */
@@ -133,7 +135,7 @@ function addDevices(root: TreeNode, machine: MachineDescription, harts: readonly
       .texts('compatible', ...compatible)
       .wide('reg', window.at, window.size);
 
-  const { clint, plic, serial, rtc, test, virtio } = machine;
+  const { clint, plic, serial, rtc, generation, test, virtio } = machine;
   if (clint !== undefined) {
     device('clint', clint, 'sifive,clint0', 'riscv,clint0').cells(
       'interrupts-extended',
@@ -157,6 +159,7 @@ function addDevices(root: TreeNode, machine: MachineDescription, harts: readonly
 
   if (serial !== undefined) interrupting('serial', serial, 'ns16550a').cells('clock-frequency', serial.clock);
   if (rtc !== undefined) interrupting('rtc', rtc, 'google,goldfish-rtc');
+  if (generation !== undefined) interrupting('vmgenid', generation, 'microsoft,vmgenid');
   for (const slot of virtio) interrupting('virtio_mmio', slot, 'virtio,mmio');
   if (test !== undefined) {
     const registers = device('test', test, 'sifive,test1', 'sifive,test0', 'syscon');

@@ -19,12 +19,14 @@ import { consoleSection } from '../devices/virtio/console/state.ts';
 import { VirtioRng } from '../devices/virtio/rng/device.ts';
 import { rngSection } from '../devices/virtio/rng/state.ts';
 import { EmptySlot } from '../devices/virtio/transport/empty-slot.ts';
+import { GenerationId } from '../devices/vmgenid/device.ts';
+import { GENERATION_BYTES, generationSection } from '../devices/vmgenid/state.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { Section } from '../state/section.ts';
 import type { StateTreeReader } from '../state/tree.ts';
 import type { CapturedState } from './captured-state.ts';
 import type { MachineParts } from './parts.ts';
-import { RTC_IRQ, UART_IRQ, VIRTIO_SLOTS, virtioSlot, WINDOWS } from './platform.ts';
+import { GENERATION_IRQ, RTC_IRQ, UART_IRQ, VIRTIO_SLOTS, virtioSlot, WINDOWS } from './platform.ts';
 import { Rom } from './rom.ts';
 
 export interface DeviceSurroundings {
@@ -42,6 +44,7 @@ export interface Devices {
   readonly plic: Plic;
   readonly uart: Uart;
   readonly rtc: Rtc;
+  readonly generation: GenerationId;
   readonly rng: VirtioRng;
   readonly virtioConsole: VirtioConsole | undefined;
   readonly disks: readonly VirtioBlock[];
@@ -86,6 +89,14 @@ export function buildDevices(parts: MachineParts, around: DeviceSurroundings, sa
     () => new Rtc(rtcParts),
     state => Rtc.restore(rtcParts, state),
   );
+  const generationParts = { irq: plic.line(GENERATION_IRQ) };
+  const generation = make(
+    'vmgenid',
+    generationSection,
+    () => new GenerationId(generationParts, parts.generation ?? randomGeneration(parts)),
+    state => GenerationId.restore(generationParts, state),
+  );
+  if (saved !== undefined && parts.generation !== undefined) generation.renew(parts.generation);
 
   const virtio = (name: string, slot: number) => ({ name, memory, errors, irq: plic.line(virtioSlot(slot).irq) });
   const disks = parts.disks.map((backend, index) => {
@@ -123,6 +134,7 @@ export function buildDevices(parts: MachineParts, around: DeviceSurroundings, sa
   bus.map(WINDOWS.rom.at, WINDOWS.rom.size, rom);
   bus.map(WINDOWS.syscon.at, WINDOWS.syscon.size, new Syscon({ finish: around.finish }));
   bus.map(WINDOWS.rtc.at, WINDOWS.rtc.size, rtc);
+  bus.map(WINDOWS.generation.at, WINDOWS.generation.size, generation);
   bus.map(WINDOWS.clint.at, WINDOWS.clint.size, clint);
   bus.map(WINDOWS.plic.at, WINDOWS.plic.size, plic);
   bus.map(WINDOWS.uart.at, WINDOWS.uart.size, uart);
@@ -131,7 +143,13 @@ export function buildDevices(parts: MachineParts, around: DeviceSurroundings, sa
     const own = slot === rngSlot ? rng : slot === consoleSlot ? virtioConsole : disks[slot];
     bus.map(at, size, own ?? new EmptySlot(`virtio${slot}`));
   }
-  return { bus, rom, clint, plic, uart, rtc, rng, virtioConsole, disks };
+  return { bus, rom, clint, plic, uart, rtc, generation, rng, virtioConsole, disks };
+}
+
+function randomGeneration({ entropy }: MachineParts): Uint8Array {
+  const generation = new Uint8Array(GENERATION_BYTES);
+  entropy(generation);
+  return generation;
 }
 
 const pathOf = (name: string) => `machine/${name}`;
@@ -142,6 +160,7 @@ export function saveDevices(devices: Devices, into: CapturedState): void {
   into.put(pathOf('clint'), clintSection, devices.clint.save());
   into.put(pathOf('uart0'), uartSection, devices.uart.save());
   into.put(pathOf('rtc'), rtcSection, devices.rtc.save());
+  into.put(pathOf('vmgenid'), generationSection, devices.generation.save());
   for (const disk of devices.disks) into.put(pathOf(disk.name), blockSection, disk.save());
   if (devices.virtioConsole) into.put(pathOf('console0'), consoleSection, devices.virtioConsole.save());
   into.put(pathOf('rng0'), rngSection, devices.rng.save());

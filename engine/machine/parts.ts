@@ -24,6 +24,11 @@ export interface MachineParts {
   readonly disks: readonly BlockBackend[];
   readonly entropy: EntropySource;
   readonly wallClock: WallClock;
+  /**
+   * 16 random bytes of this life of the machine (C18): a restored machine tells its guest that they changed. Without them
+   * a new machine draws its own, and a restored one is what it was.
+   */
+  readonly generation?: Uint8Array;
   /** Milliseconds, never going back, with fractions. */
   readonly monotonic: () => number;
   /** The run ends when so many instructions have retired. */

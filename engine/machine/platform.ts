@@ -12,6 +12,8 @@ export const WINDOWS = {
   rom: { at: 0x1000, size: 0xf000 },
   syscon: { at: 0x10_0000, size: 0x1000 },
   rtc: { at: 0x10_1000, size: 0x1000 },
+  // Not on QEMU's `virt`, which has no such device; nothing else is here.
+  generation: { at: 0x10_2000, size: 0x1000 },
   clint: { at: 0x200_0000, size: 0x1_0000 },
   plic: { at: 0xc00_0000, size: 0x60_0000 },
   uart: { at: 0x1000_0000, size: 0x100 },
@@ -20,6 +22,7 @@ export const WINDOWS = {
 export const PLIC_SOURCES = 95;
 export const UART_IRQ = 10;
 export const RTC_IRQ = 11;
+export const GENERATION_IRQ = 12;
 
 export const VIRTIO_SLOTS = 8;
 const VIRTIO_AT = 0x1000_1000;
@@ -43,6 +46,7 @@ export function describePlatform(ram: number): MachineDescription {
     // `r`: hardware flow control from the first byte on, so that a guest's console never drops pasted input.
     serial: { ...WINDOWS.uart, irq: UART_IRQ, clock: 3_686_400, settings: '115200n8r' },
     rtc: { ...WINDOWS.rtc, irq: RTC_IRQ },
+    generation: { ...WINDOWS.generation, irq: GENERATION_IRQ },
     test: { ...WINDOWS.syscon, powerOff: 0x5555, restart: 0x7777 },
     virtio: Array.from({ length: VIRTIO_SLOTS }, (_, index) => virtioSlot(index)),
   };
