@@ -31,6 +31,7 @@ export const TREE_TEXT = {
   loading: 'Reading the checkpoints',
   failed: 'The checkpoints could not be read',
   again: 'Try again',
+  cancel: 'Cancel',
   listKeys:
     'Arrow keys move, Left goes to the checkpoint before, Right to the one after, Enter restores, F2 renames, Delete deletes.',
 
@@ -59,6 +60,7 @@ export const TREE_TEXT = {
       'The machine runs on while its memory is saved. The checkpoint is in the list for good as soon as it is complete.',
   },
   loadingPages: (percent: string) => `Loading ${percent}`,
+  working: 'Working…',
   loadingExplained: (size: string) =>
     `${size} of memory are still in the file and are read when the machine needs them`,
 
@@ -87,6 +89,7 @@ export const TREE_TEXT = {
 
   details: {
     label: 'Details of the checkpoint',
+    close: 'Close the details',
     none: 'Select a checkpoint to see what it holds.',
     name: 'Name',
     rename: 'Rename',
@@ -151,6 +154,7 @@ export const TREE_TEXT = {
     pausedHint: 'It waits at its first instruction until you resume it.',
     confirm: 'Restore',
     working: 'Restoring',
+    back: 'Go back',
     done: (name: string, duration: string) => `${name} restored in ${duration}`,
     failed: 'The checkpoint could not be restored',
   },
@@ -169,6 +173,7 @@ export const TREE_TEXT = {
     suggestion: (machine: string, name: string) => `${machine} – ${name}`.slice(0, 100),
     confirm: 'Clone',
     done: (name: string) => `${name} is in the library`,
+    open: 'Open',
     failed: 'The machine could not be cloned',
   },
   compare: {

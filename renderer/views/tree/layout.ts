@@ -39,7 +39,7 @@ export interface TreeLayout {
 }
 
 /** As many as the palette has; more branches than that at one height repeat. */
-export const COLOURS = 7;
+export const COLOURS = 6;
 
 /** Takes any input: two nodes of one identity count once, and of parents in a circle one link is ignored. */
 export function layOut(input: readonly LayoutNode[]): TreeLayout {
