@@ -6,6 +6,7 @@ import { readHeader } from '../qcow2/header.ts';
 import { Qcow2Image } from '../qcow2/image.ts';
 import type { Run } from '../qcow2/reader.ts';
 import { RawDisk } from '../raw.ts';
+import { DEPTH_BLOCK_BYTES, Depths } from './depths.ts';
 import type { Folder } from './folder.ts';
 import { backingPath } from './paths.ts';
 import { SharedFile } from './shared-file.ts';
@@ -30,6 +31,9 @@ export interface Reopening {
   readonly change?: (file: HostFile) => Promise<void>;
 }
 
+/** Counts changes to what layers are and what they stand on, of all chains: what is remembered of one is forgotten then. */
+let shape = 0;
+
 /**
  * One disk file of a chain. What is opened on the file may be exchanged under running requests, which then wait for a
  * moment (`reopen`): that is how a chain changes its shape below a machine.
@@ -50,6 +54,11 @@ export class Layer implements Disk {
   /** New requests wait for it. */
   #gate: Promise<void> | undefined;
   #broken: unknown;
+  /** Of reads that the layer above leaves to this one. */
+  #depths = new Depths();
+  /** This layer and those below, as of `#depthsShape`. */
+  readonly #layers: Layer[] = [];
+  #depthsShape = -1;
 
   private constructor(parts: LayerParts, file: HostFile, disk: Disk) {
     this.folder = parts.folder;
@@ -104,14 +113,14 @@ export class Layer implements Disk {
   }
 
   thaw(): void {
+    shape += 1;
     this.#frozen = false;
   }
 
   read(offset: number, into: readonly Uint8Array[]): Promise<void> {
     // Down to the layer that has the range, without a wait at those that have none of it: depth costs little.
     const length = totalLength(into);
-    let layer: Layer = this;
-    while (layer.#leavesToBacking(offset, length)) layer = layer.#backing!;
+    const layer = this.#leavesToBacking(offset, length) ? this.#backing!.#serving(offset, length) : this;
     const reading = layer.#do(disk => disk.read(offset, into));
     if (layer === this || layer.#gate === undefined) return reading;
     // That layer may be leaving the chain just now; then those above know where the range is.
@@ -119,6 +128,44 @@ export class Layer implements Disk {
       if (layer.#broken === undefined) throw thrown;
       return this.#do(disk => disk.read(offset, into));
     });
+  }
+
+  /** The first layer from this one down that does not leave the range to the one below it for certain. */
+  #serving(offset: number, length: number): Layer {
+    if (this.#backing === undefined) return this;
+    const block = Math.floor(offset / DEPTH_BLOCK_BYTES);
+    const within = offset + length <= (block + 1) * DEPTH_BLOCK_BYTES;
+    if (this.#depthsShape !== shape) {
+      this.#depthsShape = shape;
+      this.#depths = new Depths();
+      this.#layers.length = 0;
+      for (let layer: Layer | undefined = this; layer !== undefined; layer = layer.#backing) this.#layers.push(layer);
+    }
+    const known = within ? this.#depths.get(block) : undefined;
+    if (known !== undefined) return this.#layers[known]!;
+    let depth = 0;
+    // Only layers that nobody writes to can be passed by again without a look.
+    let lasting = within;
+    let layer: Layer = this;
+    for (; ; layer = layer.#backing!) {
+      const passed = lasting && layer.readonly && layer.#leavesToBacking(block * DEPTH_BLOCK_BYTES, DEPTH_BLOCK_BYTES);
+      if (!passed) {
+        if (!layer.#leavesToBacking(offset, length)) break;
+        lasting = false;
+      }
+      depth += 1;
+    }
+    if (lasting && layer.#knows(offset, length)) this.#depths.set(block, depth);
+    return layer;
+  }
+
+  /** Whether the mapping of the range is in memory, so that a second look would find nothing new. */
+  #knows(offset: number, length: number): boolean {
+    try {
+      return this.image === undefined || this.image.peekKind(offset, length) !== undefined;
+    } catch {
+      return false;
+    }
   }
 
   /** Whether a range is the backing file's for certain, with nothing on its way that would change that (C7). */
@@ -305,6 +352,7 @@ export class Layer implements Disk {
     while (this.#gate !== undefined) await this.#gate;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#gate = promise;
+    shape += 1;
     try {
       if (this.#running > 0) {
         await new Promise<void>(idle => {
@@ -314,6 +362,7 @@ export class Layer implements Disk {
       this.#whenIdle = undefined;
       await step();
     } finally {
+      shape += 1;
       this.#gate = undefined;
       resolve();
     }

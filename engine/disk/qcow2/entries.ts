@@ -64,6 +64,12 @@ const OFFSET_HIGH = 0x00ffffff;
 const OFFSET_LOW = 0xfffffe00;
 const ZERO = 1;
 
+/** Whether the L2 entry at `at` says nothing: most entries of an overlay. */
+export function isEmptyEntry(view: DataView, at: number, shape: EntryShape): boolean {
+  if (view.getInt32(at) !== 0 || view.getInt32(at + 4) !== 0) return false;
+  return !shape.extended || (view.getInt32(at + 8) === 0 && view.getInt32(at + 12) === 0);
+}
+
 /** Decodes the L2 entry at `at`, or says what is wrong with it. The host offset is still to be checked against the file. */
 export function decodeEntry(view: DataView, at: number, shape: EntryShape): ClusterEntry | string {
   const high = view.getUint32(at);

@@ -9,6 +9,7 @@ import {
   encodeEntry,
   encodeTableEntry,
   entryShape,
+  isEmptyEntry,
   type TableEntry,
   UNALLOCATED,
 } from './entries.ts';
@@ -128,6 +129,7 @@ export class Mapping {
 
   #decode(slice: Slice, cluster: number): ClusterEntry {
     const at = (cluster % this.#entriesPerSlice) * this.shape.entryBytes;
+    if (isEmptyEntry(slice.view, at, this.shape)) return UNALLOCATED;
     const entry = decodeEntry(slice.view, at, this.shape);
     if (typeof entry === 'string') throw this.#storage.corrupt(entry, slice.offset + at, DURING_READ);
     if (entry.host !== 0 && !(entry.host < this.#storage.reach)) {

@@ -3,7 +3,7 @@ import type { Disk } from '../disk.ts';
 import { readBacking } from './backing.ts';
 import { Steps } from './bytes.ts';
 import type { Decompressor } from './compressed.ts';
-import type { ClusterEntry, EntryShape } from './entries.ts';
+import { type ClusterEntry, type EntryShape, UNALLOCATED } from './entries.ts';
 import { MOST_RUNS } from './limits.ts';
 import type { Mapping } from './mapping.ts';
 import type { Storage } from './storage.ts';
@@ -86,6 +86,13 @@ export class Reader {
       const entry = this.#parts.mapping.peek(Math.floor(at / clusterSize));
       if (entry === undefined) return undefined;
       const clusterEnd = Math.min(end, (Math.floor(at / clusterSize) + 1) * clusterSize);
+      if (entry === UNALLOCATED) {
+        const nothing = this.#parts.hasBacking ? 'backing' : 'zero';
+        if (kind !== undefined && nothing !== kind) return undefined;
+        kind = nothing;
+        at = clusterEnd;
+        continue;
+      }
       while (at < clusterEnd) {
         const run = this.#runAt(entry, at, clusterEnd);
         if (kind !== undefined && run.kind !== kind) return undefined;
