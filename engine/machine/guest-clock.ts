@@ -20,6 +20,11 @@ export class GuestClock implements TimeSource {
     this.#pausedAt ??= this.#monotonic();
   }
 
+  /** Time in which the hart was kept from running, which is over now, did not pass for the guest. */
+  skip(milliseconds: number): void {
+    if (this.#pausedAt === undefined) this.#base += milliseconds;
+  }
+
   resume(): void {
     if (this.#pausedAt === undefined) return;
     this.#base += this.#monotonic() - this.#pausedAt;

@@ -2,6 +2,7 @@ import { guestPhys } from '../base/addresses.ts';
 import { AfterimageError } from '../base/errors.ts';
 import { Core, type SbiAnswer } from '../core/core.ts';
 import type { Outcome } from '../devices/syscon/device.ts';
+import type { BlockStatus } from '../devices/virtio/block/backend.ts';
 import { type BootPlan, bootPlan } from '../firmware/boot/plan.ts';
 import { Sbi, sbiSection } from '../firmware/sbi/sbi.ts';
 import type { ResetRequest } from '../firmware/sbi/services.ts';
@@ -9,6 +10,7 @@ import { formatSignature, type SignatureGranularity, signatureRange } from '../f
 import { MachineMemory } from '../memory/machine-memory.ts';
 import { MemoryManager } from '../memory/memory-manager.ts';
 import { StateTreeReader } from '../state/tree.ts';
+import { type BootState, bootSection, bootStateOf } from './boot-state.ts';
 import { CapturedState } from './captured-state.ts';
 import { buildDevices, type Devices, saveDevices } from './devices.ts';
 import { GuestClock } from './guest-clock.ts';
@@ -28,6 +30,8 @@ import { CommitLog } from './trace.ts';
 const SLICE = 20_000;
 /** A bare-metal program that prints through HTIF waits for each answer, so it is looked at more often. */
 const HTIF_SLICE = 500;
+/** A page that takes longer to arrive could not be read for a time: the guest's clock stood still, as in a pause. */
+const LONG_WAIT_MILLISECONDS = 200;
 /** What memory jobs take of each slice: the guest keeps more than half of the time (V9). */
 const MEMORY_WORK_MICROSECONDS = 25;
 /** A traced machine is slow, and its console should not seem dead. */
@@ -46,9 +50,8 @@ export class Machine {
   readonly devices: Devices;
   readonly #parts: MachineParts;
   readonly #clock: GuestClock;
-  readonly #pageEpoch = 1;
   #sbi: Sbi;
-  #plan: BootPlan;
+  #boot: BootState;
   #htif: HtifPort | undefined;
   readonly #log: CommitLog | undefined;
   #stopped: { reason: StopReason; code: number } | undefined;
@@ -73,10 +76,11 @@ export class Machine {
       ticks: () => this.devices.clint.mtime,
       sbiCall: () => this.#sbiCall(),
       cowFault: page => this.manager.fault(page),
+      pageIn: page => this.#pageIn(page),
     });
     const { core } = this;
     core.view.setUint32(core.layout.RAM_PAGES, parts.ram / 4096, true);
-    core.view.setUint32(core.layout.EPOCH, this.#pageEpoch, true);
+    core.view.setUint32(core.layout.EPOCH, (parts.restoredEpoch ?? 0) + 1, true);
     this.memory = new MachineMemory({
       bytes: core.bytes,
       frames: core,
@@ -96,10 +100,9 @@ export class Machine {
     };
     this.devices = buildDevices(parts, around, saved);
     this.#log = parts.trace && new CommitLog(core, parts.trace);
-    this.#plan = this.#makePlan();
     this.#sbi = this.#makeSbi(saved);
-    if (saved === undefined) this.#powerOn();
-    else this.#goOn(saved);
+    this.#boot = saved === undefined ? this.#powerOn() : this.#goOn(saved);
+    this.#equip();
   }
 
   /**
@@ -115,8 +118,22 @@ export class Machine {
     const captured = new CapturedState();
     captured.put('machine/hart0', hartSection, saveHart(this.core));
     captured.put('machine/sbi', sbiSection, this.#sbi.save());
+    captured.put('machine/boot', bootSection, this.#boot);
     saveDevices(this.devices, captured);
     return captured;
+  }
+
+  /**
+   * Ends the requests that were in flight when the state was saved: those in the list ended as it says, their data is in
+   * memory or on the disk; the others, which only read, are done again.
+   */
+  settleRequests(
+    ended: readonly { readonly device: string; readonly tag: number; readonly status: BlockStatus }[],
+  ): void {
+    for (const disk of this.devices.disks) {
+      for (const { device, tag, status } of ended) if (device === disk.name) disk.settle(tag, status);
+      for (const { id, dormant } of disk.inFlight) if (dormant) disk.reissue(id);
+    }
   }
 
   /** Instructions retired since the machine was made. */
@@ -165,9 +182,9 @@ export class Machine {
   restart(): void {
     this.#stopped = undefined;
     for (const device of this.devices.bus.devices) device.reset();
-    this.#plan = this.#makePlan();
     this.#sbi = this.#makeSbi();
-    this.#powerOn();
+    this.#boot = this.#powerOn();
+    this.#equip();
   }
 
   /** The machine's time stands still until `resume`. */
@@ -186,7 +203,7 @@ export class Machine {
 
   /** The words between `begin_signature` and `end_signature`, as compliance suites expect them. */
   signature(granularity: SignatureGranularity): string {
-    const { at, length } = signatureRange(this.#plan.symbols);
+    const { at, length } = signatureRange(this.#symbols);
     const bytes = new Uint8Array(length);
     if (!this.memory.read(guestPhys(at), bytes)) {
       throw new AfterimageError('corrupt', 'The program has a signature outside RAM; check begin_signature', { at });
@@ -218,7 +235,7 @@ export class Machine {
     entropy(kaslrSeed);
     return bootPlan({
       machine: describePlatform(ram),
-      software,
+      software: typeof software === 'function' ? software() : software,
       rngSeed,
       kaslrSeed,
       ...(commandLine === undefined ? {} : { commandLine }),
@@ -237,35 +254,51 @@ export class Machine {
   }
 
   /** Goes on from a saved state instead of from power-on. */
-  #goOn(saved: StateTreeReader): void {
+  #goOn(saved: StateTreeReader): BootState {
     const { core } = this;
     const hart = saved.take('machine/hart0', hartSection);
+    const boot = saved.take('machine/boot', bootSection);
     saved.finish();
     // Every page may have been written before: none counts as never written.
-    for (let page = 0; page < this.#parts.ram / 4096; page += 1) core.setPageEpoch(page, this.#pageEpoch);
+    const { ram, restoredEpoch } = this.#parts;
+    if (restoredEpoch === undefined) this.manager.tables.setEpochs(0, ram / 4096, 1);
     resetHart(core);
     restoreHart(core, hart);
-    this.#equip();
+    return boot;
   }
 
-  #powerOn(): void {
-    loadSegments(this.core, this.memory, this.#plan.segments);
-    startHart(this.core, this.#plan);
-    this.#equip();
+  #powerOn(): BootState {
+    const plan = this.#makePlan();
+    loadSegments(this.core, this.memory, plan.segments);
+    startHart(this.core, plan);
+    return bootStateOf(plan);
   }
 
-  /** What follows from the boot plan and is no state. */
+  get #symbols(): ReadonlyMap<string, number> {
+    return new Map(this.#boot.symbols.map(({ name, at }) => [name, at]));
+  }
+
+  /** What follows from the boot plan. */
   #equip(): void {
     const { core } = this;
-    core.view.setUint32(core.layout.BUILTIN_SBI, this.#plan.builtInSbi ? 1 : 0, true);
-    this.devices.rom.load(this.#plan.rom.bytes);
-    const toHost = this.#plan.symbols.get('tohost');
+    core.view.setUint32(core.layout.BUILTIN_SBI, this.#boot.builtInSbi ? 1 : 0, true);
+    this.devices.rom.load(this.#boot.rom);
+    const toHost = this.#symbols.get('tohost');
     const { memory, errors } = this;
-    const fromHost = this.#plan.symbols.get('fromhost');
+    const fromHost = this.#symbols.get('fromhost');
     this.#htif =
       toHost === undefined
         ? undefined
         : new HtifPort({ memory, errors, console: this.#parts.console, toHost, fromHost });
+  }
+
+  #pageIn(page: number): void {
+    const { pageIn, monotonic } = this.#parts;
+    if (pageIn === undefined) throw new AfterimageError('internal', 'A page is absent and nobody brings it', { page });
+    const from = monotonic();
+    pageIn(page);
+    const waited = monotonic() - from;
+    if (waited >= LONG_WAIT_MILLISECONDS) this.#clock.skip(waited);
   }
 
   #mmioLoad(address: number, width: number): number | bigint | undefined {

@@ -13,7 +13,8 @@ export interface MachineParts {
   readonly memory: WebAssembly.Memory;
   /** Bytes of RAM, a multiple of 4096. */
   readonly ram: number;
-  readonly software: Software;
+  /** Asked for at power-on and at each restart of the guest; a restored machine needs none until then. */
+  readonly software: Software | (() => Software);
   readonly commandLine?: string;
   readonly decompressors?: Decompressors;
   /** The serial port's other end. */
@@ -31,6 +32,13 @@ export interface MachineParts {
   readonly generation?: Uint8Array;
   /** Milliseconds, never going back, with fractions. */
   readonly monotonic: () => number;
+  /** Of a lazy restore: returns when an absent page has been brought (engine/memory/absent-pages.ts). */
+  readonly pageIn?: (page: number) => void;
+  /**
+   * With a saved state: the epoch that its pages are of, with their marks in place (see `AbsentPages.begin`). Without it
+   * every page counts as written in the epoch in which the machine goes on.
+   */
+  readonly restoredEpoch?: number;
   /** The run ends when so many instructions have retired. */
   readonly maxInstructions?: number;
   /** Gets one line per retired instruction (commit log); makes the machine slow. */

@@ -47,6 +47,8 @@ class TestConsole implements ConsolePort {
 export class LinuxMachine {
   readonly machine: Machine;
   readonly console = new TestConsole();
+  /** State of the random numbers; a restored machine goes on with those of the original. */
+  #random = 1;
   /** Milliseconds that the guest slept through. */
   #slept = 0;
   /** The clock when this machine was made, and the instructions that had retired by then. */
@@ -59,8 +61,8 @@ export class LinuxMachine {
       milliseconds: from ? from.original.#exactly : 0,
       instructions: from?.original.machine.instructions ?? 0,
     };
+    if (from) this.#random = from.original.#random;
     if (from) new Uint8Array(memory.buffer, FRAMES, RAM).set(from.original.ram);
-    let random = 1;
     const parts: MachineParts = {
       coreModule: module,
       memory,
@@ -75,8 +77,8 @@ export class LinuxMachine {
       disks: [],
       entropy: into => {
         for (let i = 0; i < into.length; i += 1) {
-          random = (random * 48271) % 0x7fffffff;
-          into[i] = random & 0xff;
+          this.#random = (this.#random * 48271) % 0x7fffffff;
+          into[i] = this.#random & 0xff;
         }
       },
       wallClock: { nanoseconds: () => 1_700_000_000_000_000_000n },
