@@ -14,6 +14,8 @@ const REQUIREMENTS: readonly Requirement[] = [
   { file: '/usr/bin/dtc', package: 'device-tree-compiler' },
   { file: '/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin', package: 'opensbi' },
   { file: '/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin', package: 'u-boot-qemu' },
+  { file: '/usr/bin/riscv64-linux-gnu-gcc', package: 'gcc-riscv64-linux-gnu' },
+  { file: '/usr/riscv64-linux-gnu/lib/libc.a', package: 'libc6-dev-riscv64-cross' },
   { file: '/usr/bin/xz', package: 'xz-utils' },
   { file: '/usr/bin/script', package: 'bsdutils' },
   { file: '/sbin/e2fsck', package: 'e2fsprogs' },
