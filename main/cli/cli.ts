@@ -4,6 +4,7 @@ import { GIB, MEMORY_LIMITS, MIB } from '../../engine/api/settings.ts';
 import { AfterimageError } from '../../engine/base/errors.ts';
 import { addDisk } from './disk.ts';
 import { printable } from './explain.ts';
+import { addMachineCommands } from './machine-commands.ts';
 import { collectDisks, parseCount, parseExpression, parseGranularity, parseMemory, parseSeconds } from './options.ts';
 import { STATUS } from './result.ts';
 import { complain, type RunOptions, run } from './run.ts';
@@ -68,10 +69,11 @@ export async function commandLine(arguments_: readonly string[], parts: CommandL
   const runCommand = addRun(program).action(async (options: RunOptions) => {
     status = await run(options, parts.engineEntry);
   });
-  const diskCommands = addDisk(program, ended => {
-    status = ended;
-  });
-  for (const command of [program, runCommand, ...diskCommands]) {
+  const ended = (result: number) => {
+    status = result;
+  };
+  const others = [...addDisk(program, ended), ...addMachineCommands(program, ended)];
+  for (const command of [program, runCommand, ...others]) {
     const help = command === program ? 'afterimage --help' : `afterimage ${wordsOf(command)} --help`;
     command.exitOverride().configureOutput({ outputError: (text, write) => write(oneLine(text, help)) });
   }

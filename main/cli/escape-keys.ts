@@ -2,6 +2,7 @@
 export type Keystrokes =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   | { readonly kind: 'quit' }
+  | { readonly kind: 'detach' }
   | { readonly kind: 'help' };
 
 const CTRL_A = 1;
@@ -12,9 +13,21 @@ export const KEYS_HELP = [
   'Ctrl-A Ctrl-A  send Ctrl-A to the guest',
 ];
 
+export const KEYS_HELP_WITH_DETACH = ['Ctrl-A d       leave the console; the machine goes on', ...KEYS_HELP];
+
+export interface EscapeKeysOptions {
+  /** Whether there is something to come back to. */
+  readonly detach: boolean;
+}
+
 /** Takes the keys that follow Ctrl-A out of what is typed; a key without meaning goes to the guest, with its Ctrl-A. */
 export class EscapeKeys {
+  readonly #options: EscapeKeysOptions;
   #afterCtrlA = false;
+
+  constructor(options: EscapeKeysOptions = { detach: false }) {
+    this.#options = options;
+  }
 
   feed(typed: Uint8Array): Keystrokes[] {
     const result: Keystrokes[] = [];
@@ -34,6 +47,14 @@ export class EscapeKeys {
         case 'x':
           flush();
           result.push({ kind: 'quit' });
+          break;
+        case 'd':
+          if (!this.#options.detach) {
+            bytes.push(CTRL_A, byte);
+            break;
+          }
+          flush();
+          result.push({ kind: 'detach' });
           break;
         case 'h':
         case '?':

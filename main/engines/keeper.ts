@@ -1,6 +1,7 @@
 // The machines that a long-lived program (the app, its browser host) works with: a connection each while it is needed.
 import type { ArgumentsOf, CallName, ControlEvent, ResultOf } from '../../engine/api/control.ts';
 import type { MachineStatus } from '../../engine/api/machine.ts';
+import { AfterimageError } from '../../engine/base/errors.ts';
 import { EngineEnded, type MachineConnection } from './connection.ts';
 import { connectMachine, type OpenedMachine } from './open-machine.ts';
 
@@ -20,8 +21,8 @@ export interface KeeperParts {
   readonly onEvent: (folder: string, event: ControlEvent) => void;
   /** There is a connection. `own` is false when another program has started the process. */
   readonly onUp: (folder: string, status: MachineStatus, own: boolean) => void;
-  /** There is none any more; `error` when the process ended while its machine was on. */
-  readonly onDown: (folder: string, error: EngineEnded | undefined) => void;
+  /** There is none any more; `error` when the process ended while its machine was on, or could not be restarted. */
+  readonly onDown: (folder: string, error: AfterimageError | undefined) => void;
   /** Whether the machine is to be powered on again after its process crashed. Never, unless given. */
   readonly restart?: (crash: Crash) => boolean;
   /** Powers it on again. */
@@ -156,12 +157,11 @@ export class EngineKeeper {
       const { opened } = await this.#keep(folder, this.#parts.open);
       await this.#parts.start?.(opened.connection);
     } catch (thrown) {
-      const error = thrown instanceof EngineEnded ? thrown : undefined;
-      this.#parts.onDown(folder, error);
+      this.#parts.onDown(folder, AfterimageError.from(thrown));
     }
   }
 
-  #forget(folder: string, error: EngineEnded | undefined): void {
+  #forget(folder: string, error: AfterimageError | undefined): void {
     const kept = this.#kept.get(folder);
     clearTimeout(kept?.idle);
     this.#kept.delete(folder);

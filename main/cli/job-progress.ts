@@ -1,0 +1,47 @@
+import type { JobView } from '../../engine/api/control.ts';
+import type { MachineConnection } from '../engines/connection.ts';
+import { printable } from './explain.ts';
+import type { CommonOptions } from './machine-command.ts';
+import { shortSize } from './texts.ts';
+
+/** Shows how far a job of this kind is, on a terminal, until it is disposed of. */
+export function showJobs(connection: MachineConnection, kind: JobView['kind'], options: CommonOptions): Disposable {
+  const line = new JobLine(options);
+  const end = connection.on('job', ({ job }) => {
+    if (job.kind === kind && job.state === 'running') line.show(job);
+  });
+  return {
+    [Symbol.dispose]: () => {
+      end();
+      line.clear();
+    },
+  };
+}
+
+/** One changing line on standard error, when that is a terminal. */
+export class JobLine {
+  readonly #on: boolean;
+  #shown = false;
+
+  constructor(options: CommonOptions) {
+    this.#on = process.stderr.isTTY === true && !options.json;
+  }
+
+  show(job: JobView): void {
+    if (!this.#on) return;
+    this.#shown = true;
+    process.stderr.write(`\r\u001b[K${jobText(job)}`.slice(0, (process.stderr.columns ?? 80) + 2));
+  }
+
+  clear(): void {
+    if (this.#shown) process.stderr.write('\r\u001b[K');
+    this.#shown = false;
+  }
+}
+
+/** `commit disk0: 41.3 %, 1.2 GiB of 3 GiB, 210 MiB/s`. */
+export function jobText({ kind, subject, done, total, bytesPerSecond }: JobView): string {
+  const percent = total > 0 ? `${((100 * done) / total).toFixed(1)} %, ` : '';
+  const speed = bytesPerSecond === undefined ? '' : `, ${shortSize(bytesPerSecond)}/s`;
+  return `${kind} ${printable(subject)}: ${percent}${shortSize(done)} of ${shortSize(total)}${speed}`;
+}
