@@ -3,7 +3,9 @@ import type { Guest } from '../../assets/guest/guest.ts';
 import type { ConsolePort } from '../../engine/devices/console-port.ts';
 import { Machine } from '../../engine/machine/machine.ts';
 import type { MachineParts } from '../../engine/machine/parts.ts';
+import { AbsentPages } from '../../engine/memory/absent-pages.ts';
 import { machineMemorySize } from '../../engine/memory/sizing.ts';
+import { MemoryTables } from '../../engine/memory/tables.ts';
 import { coreModule } from './bare-machine.ts';
 
 const RAM = 128 * 2 ** 20;
@@ -11,6 +13,16 @@ const RAM = 128 * 2 ** 20;
 const FRAMES = 0x4000000;
 /** Instructions per millisecond of the virtual clock: 100 MIPS. */
 const SPEED = 100_000;
+
+/** What a machine goes on from. */
+interface Origin {
+  readonly state: Uint8Array;
+  readonly original: LinuxMachine;
+  /** Pages arrive at their first use. */
+  readonly lazily: boolean;
+  /** 16 bytes by which the guest knows that it was restored. */
+  readonly generation?: Uint8Array;
+}
 
 class TestConsole implements ConsolePort {
   output = '';
@@ -54,7 +66,11 @@ export class LinuxMachine {
   /** The clock when this machine was made, and the instructions that had retired by then. */
   readonly #from: { readonly milliseconds: number; readonly instructions: number };
 
-  private constructor(module: WebAssembly.Module, guest: Guest, from?: { state: Uint8Array; original: LinuxMachine }) {
+  /** Of a lazily restored machine: pages that it has used, in order, and how the rest is brought. */
+  readonly arrived: number[] = [];
+  bringAll = (): void => {};
+
+  private constructor(module: WebAssembly.Module, guest: Guest, from?: Origin) {
     const size = machineMemorySize(RAM, FRAMES);
     const memory = new WebAssembly.Memory({ initial: size.wasmPages, maximum: 65536, shared: true });
     this.#from = {
@@ -62,7 +78,8 @@ export class LinuxMachine {
       instructions: from?.original.machine.instructions ?? 0,
     };
     if (from) this.#random = from.original.#random;
-    if (from) new Uint8Array(memory.buffer, FRAMES, RAM).set(from.original.ram);
+    const pageIn = from?.lazily ? this.#leaveAbsent(memory, from.original) : undefined;
+    if (from && !from.lazily) new Uint8Array(memory.buffer, FRAMES, RAM).set(from.original.ram);
     const parts: MachineParts = {
       coreModule: module,
       memory,
@@ -83,6 +100,8 @@ export class LinuxMachine {
       },
       wallClock: { nanoseconds: () => 1_700_000_000_000_000_000n },
       monotonic: () => this.milliseconds,
+      ...(from?.generation === undefined ? {} : { generation: from.generation }),
+      ...(pageIn === undefined ? {} : { pageIn, restoredEpoch: 1 }),
     };
     this.machine = new Machine(parts, from?.state);
   }
@@ -92,8 +111,45 @@ export class LinuxMachine {
   }
 
   /** Another machine with the saved state and the present memory of `original`. */
-  static async resume(guest: Guest, state: Uint8Array, original: LinuxMachine): Promise<LinuxMachine> {
-    return new LinuxMachine(await coreModule(), guest, { state, original });
+  static async resume(
+    guest: Guest,
+    state: Uint8Array,
+    original: LinuxMachine,
+    how: { readonly lazily?: boolean; readonly generation?: Uint8Array } = {},
+  ): Promise<LinuxMachine> {
+    return new LinuxMachine(await coreModule(), guest, { lazily: false, ...how, state, original });
+  }
+
+  /** Prepares memory whose pages are those of `original` now, absent, with rubbish in their frames. */
+  #leaveAbsent(memory: WebAssembly.Memory, original: LinuxMachine): (page: number) => void {
+    const { layout } = original.machine.core;
+    const bytes = new Uint8Array(memory.buffer);
+    const image = original.ram.slice();
+    const pageOf = (page: number) => image.subarray(page * 4096, (page + 1) * 4096);
+    new DataView(memory.buffer).setUint32(layout.RAM_PAGES, RAM / 4096, true);
+    const tables = new MemoryTables(bytes, layout);
+    const absent = new AbsentPages(tables);
+    const stored: number[] = [];
+    for (let page = 0; page < RAM / 4096; page += 1) {
+      if (!pageOf(page).some(byte => byte !== 0)) continue;
+      stored.push(page);
+      tables.frameBytes(page).fill(0xa5);
+    }
+    absent.begin(
+      stored.map(first => ({ first, count: 1 })),
+      1,
+    );
+    const bring = (page: number) => {
+      tables.frameBytes(page).set(pageOf(page));
+      absent.arrived(page);
+    };
+    this.bringAll = () => {
+      for (const page of stored) if (absent.has(page)) bring(page);
+    };
+    return page => {
+      this.arrived.push(page);
+      bring(page);
+    };
   }
 
   /**

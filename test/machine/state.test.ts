@@ -28,6 +28,45 @@ test.each([3, 90, 260])(
   },
 );
 
+test.each([3, 150])(
+  'with its pages absent, after %i million instructions, it goes on alike (@req C17)',
+  async millions => {
+    const original = await LinuxMachine.boot(guest);
+    original.runUntil({ instructions: millions * 1e6 });
+    const state = original.machine.saveState();
+    const restored = await LinuxMachine.resume(guest, state, original, { lazily: true });
+    const { absentPages } = restored.machine.manager;
+    const until = { instructions: (millions + 40) * 1e6 };
+    original.runUntil(until);
+    restored.runUntil(until);
+    expect(restored.arrived.length).toBeGreaterThan(100);
+    expect(restored.machine.manager.absentPages).toBe(absentPages - restored.arrived.length);
+    expect(absentPages).toBeGreaterThan(restored.arrived.length * 2);
+    expect(Buffer.compare(restored.machine.saveState(), original.machine.saveState()), 'states differ').toBe(0);
+    restored.bringAll();
+    expect(Buffer.compare(restored.ram, original.ram), 'memories differ').toBe(0);
+  },
+);
+
+test('a restored guest that is told so has other random numbers and goes on (@req C18)', async () => {
+  const original = await LinuxMachine.boot(guest);
+  original.runUntil({ shows: '~# ' });
+  const state = original.machine.saveState();
+  const generation = Uint8Array.from({ length: 16 }, (_, index) => index * 3 + 1);
+  const told = await LinuxMachine.resume(guest, state, original, { lazily: true, generation });
+  const untold = await LinuxMachine.resume(guest, state, original);
+  const drawn: string[] = [];
+  for (const one of [original, untold, told]) {
+    one.console.output = '';
+    one.console.type('dmesg | grep -c vmgenid; head -c 12 /dev/urandom | base64; echo "done"ly\n');
+    one.machine.poll();
+    one.runUntil({ shows: 'donely' });
+    drawn.push(/^[A-Za-z0-9+/]{16}/m.exec(one.console.output)![0]);
+  }
+  expect(drawn[1]).toBe(drawn[0]);
+  expect(drawn[2]).not.toBe(drawn[0]);
+});
+
 test('a shell answers in both', async () => {
   const original = await LinuxMachine.boot(guest);
   original.runUntil({ shows: '~# ' });
