@@ -1,5 +1,6 @@
 // What `afterimage disk` and its engine process say to each other: one command, progress, one result. Plain data.
 // Paths are absolute or relative to the process's working directory; the process opens them, never the parent.
+// At the end: what is said about the disks of a running machine.
 import type { PlainError } from '../base/errors.ts';
 
 export type DiskFormat = 'raw' | 'qcow2';
@@ -44,16 +45,26 @@ export type DiskCommand =
     } & OnFile)
   | ({ readonly kind: 'compact'; readonly compress: boolean } & OnFile)
   /** `size` is absolute. */
-  | ({ readonly kind: 'resize'; readonly size: number; readonly relative: boolean; readonly shrink: boolean } & OnFile)
+  | ({
+      readonly kind: 'resize';
+      readonly size: number;
+      readonly relative: boolean;
+      readonly shrink: boolean;
+      readonly force: boolean;
+    } & OnFile)
   | ({
       readonly kind: 'rebase';
       /** Undefined for no backing file any more. */
       readonly backing: { readonly name: string; readonly format: DiskFormat } | undefined;
       /** Only change the name; the content may change with it. */
       readonly unsafe: boolean;
+      readonly force: boolean;
     } & OnFile)
-  | ({ readonly kind: 'commit'; readonly remove: boolean } & OnFile)
+  | ({ readonly kind: 'commit'; readonly remove: boolean; readonly force: boolean } & OnFile)
   | ({ readonly kind: 'stream'; readonly base?: string } & OnFile)
+  /** Jobs of the chain that a crash has interrupted; with `resume` they are brought to their end. */
+  | ({ readonly kind: 'jobs'; readonly resume: boolean } & OnFile)
+  | ({ readonly kind: 'bitmap' } & BitmapAction & OnFile)
   | ({
       readonly kind: 'bench';
       readonly count: number;
@@ -62,6 +73,47 @@ export type DiskCommand =
       readonly write: boolean;
       readonly random: boolean;
     } & OnFile);
+
+/** Dirty bitmaps: what was written since a named point. `map` goes on from a byte of the disk. */
+export type BitmapAction =
+  | { readonly action: 'list' }
+  | { readonly action: 'add'; readonly name: string; readonly granularity?: number }
+  | { readonly action: 'clear' | 'remove'; readonly name: string }
+  | { readonly action: 'map'; readonly name: string; readonly from?: number };
+
+export interface BitmapView {
+  readonly name: string;
+  /** Bytes of disk to a bit. */
+  readonly granularity: number;
+  readonly enabled: boolean;
+  /** False when it has missed writes, as after a crash: then everything counts as changed. */
+  readonly trusted: boolean;
+}
+
+export interface DirtyRangeView {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface BitmapResult {
+  readonly kind: 'bitmap';
+  /** Those that the disk has now. */
+  readonly bitmaps: readonly BitmapView[];
+  /** For `map`, at most MOST_RANGES of them. */
+  readonly ranges?: readonly DirtyRangeView[];
+  /** Where the next `map` is to go on, when there are more. */
+  readonly next?: number;
+}
+
+/** Ranges in one answer. */
+export const MOST_RANGES = 65_536;
+
+/** A job that a crash has interrupted, to be done again; what it has done already it finds done. */
+export interface InterruptedJobView {
+  readonly kind: 'commit' | 'stream';
+  readonly layer: string;
+  readonly base?: string;
+}
 
 export type DiskEvent =
   | { readonly kind: 'progress'; readonly done: number; readonly total: number }
@@ -97,6 +149,8 @@ export interface MapEntry {
 
 export type DiskResult =
   | { readonly kind: 'create' | 'convert' | 'rebase' | 'commit' }
+  | { readonly kind: 'jobs'; readonly jobs: readonly InterruptedJobView[]; readonly resumed: boolean }
+  | BitmapResult
   | { readonly kind: 'info'; readonly layers: readonly LayerInfo[] }
   | {
       readonly kind: 'check';
@@ -112,3 +166,79 @@ export type DiskResult =
   | { readonly kind: 'resize'; readonly size: number }
   | { readonly kind: 'stream'; readonly unused: readonly string[] }
   | { readonly kind: 'bench'; readonly seconds: number; readonly requests: number; readonly bytes: number };
+
+/** Work on the layers of a running machine's disk, given by its index. One job a disk at a time; legal while it runs. */
+export interface RunningDiskJob {
+  readonly disk: number;
+  /**
+   * `overlay`: a new layer on top. `commit`: a layer into the one below. `stream`: what lies below, down to `base`,
+   * comes into the layer. `compact`: a layer is written anew without what it does not need. `copy`: of a frozen layer's
+   * file to `to`. `check`: for damage. `resize`: a larger disk, of which the guest is told. `resume`: what a crash has
+   * interrupted is done again, or put away.
+   */
+  readonly job: 'overlay' | 'commit' | 'stream' | 'compact' | 'copy' | 'check' | 'resize' | 'resume';
+  /** The active one unless named. */
+  readonly layer?: string;
+  readonly base?: string;
+  /** Layers that are neither changed nor removed. */
+  readonly keep: readonly string[];
+  readonly to?: string;
+  readonly sparse?: boolean;
+  /** Bytes of the disk. */
+  readonly size?: number;
+  readonly repair?: boolean;
+  readonly compress?: boolean;
+  /** For `overlay`: dirty bitmaps whose named point is the switch; the others go on. */
+  readonly restartBitmaps?: readonly string[];
+  readonly bytesPerSecond?: number;
+}
+
+/** What a job has to say at its end. */
+export interface DiskJobOutcome {
+  /** Layers that are not in the chain any more; their files are there. */
+  readonly unused?: readonly string[];
+  /** How a copy was made: sharing the host's storage, or byte by byte. */
+  readonly method?: 'shared' | 'sparse' | 'full';
+  /** Bytes that a file takes less. */
+  readonly freed?: number;
+  readonly size?: number;
+  readonly check?: { readonly corruptions: number; readonly leaks: number; readonly repaired: boolean };
+  /** How many interrupted jobs were done again. */
+  readonly resumed?: number;
+}
+
+export type DiskJobCommand =
+  /** Answered by `disk-job` events. */
+  | ({ readonly kind: 'disk-job' } & RunningDiskJob)
+  | { readonly kind: 'disk-job-cancel'; readonly disk: number }
+  | { readonly kind: 'disk-job-limit'; readonly disk: number; readonly bytesPerSecond?: number }
+  /** The answer to `disk-active`: it is durable. */
+  | { readonly kind: 'disk-recorded'; readonly disk: number }
+  /** Answered by `disk-bitmap` with the same request number. */
+  | { readonly kind: 'disk-bitmap'; readonly disk: number; readonly request: number; readonly does: BitmapAction };
+
+export type DiskJobEvent =
+  | {
+      readonly kind: 'disk-job';
+      readonly disk: number;
+      readonly job: RunningDiskJob['job'];
+      readonly state: 'copying' | 'ready' | 'pivoting' | 'done' | 'failed' | 'cancelled';
+      /** Bytes. */
+      readonly done: number;
+      readonly total: number;
+      /** Of late. */
+      readonly bytesPerSecond?: number;
+      readonly outcome?: DiskJobOutcome;
+      readonly error?: PlainError;
+    }
+  /** The machine's disk is about to be this file: to be recorded durably and answered by `disk-recorded`. */
+  | { readonly kind: 'disk-active'; readonly disk: number; readonly file: string; readonly format: DiskFormat }
+  | {
+      readonly kind: 'disk-bitmap';
+      readonly disk: number;
+      readonly request: number;
+      readonly result?: BitmapResult;
+      readonly error?: PlainError;
+    }
+  /** A crash has interrupted these; `resume` goes on with them. Half-made files are removed already. */
+  | { readonly kind: 'disk-interrupted'; readonly disk: number; readonly jobs: readonly InterruptedJobView[] };

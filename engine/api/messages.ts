@@ -4,7 +4,10 @@
 // Console bytes have flow control both ways: a side sends no more than its window beyond what the other has reported
 // as taken, so nothing is lost and no queue grows, whoever is slow.
 import type { PlainError } from '../base/errors.ts';
+import type { DiskJobCommand, DiskJobEvent } from './disk.ts';
 import type { ConsoleSize, MachineSettings } from './settings.ts';
+
+export type { DiskJobCommand, DiskJobEvent };
 
 /** Bytes of console output that the engine sends ahead of the parent's `console-taken`. */
 export const OUTPUT_WINDOW = 1024 * 1024;
@@ -28,37 +31,6 @@ export type Command =
   /** Power off without asking the guest: disks are flushed, `stopped` follows. */
   | { readonly kind: 'stop' };
 
-/** Work on the layers of a running machine's disk, given by its index. One job a disk at a time; legal while it runs. */
-export type DiskJobCommand =
-  /**
-   * `overlay`: a new layer on top. `commit`: a layer (the active one unless named) into the one below. `stream`: what
-   * lies below comes into the layer. Layers in `keep` are neither changed nor removed. Answered by `disk-job` events.
-   */
-  | {
-      readonly kind: 'disk-job';
-      readonly disk: number;
-      readonly job: 'overlay' | 'commit' | 'stream';
-      readonly layer?: string;
-      readonly keep: readonly string[];
-    }
-  | { readonly kind: 'disk-job-cancel'; readonly disk: number }
-  | { readonly kind: 'disk-job-limit'; readonly disk: number; readonly bytesPerSecond?: number }
-  /** The answer to `disk-active`: it is durable. */
-  | { readonly kind: 'disk-recorded'; readonly disk: number };
-
-export type DiskJobEvent =
-  | {
-      readonly kind: 'disk-job';
-      readonly disk: number;
-      readonly job: 'overlay' | 'commit' | 'stream';
-      readonly state: 'copying' | 'ready' | 'pivoting' | 'done' | 'failed' | 'cancelled';
-      readonly done: number;
-      readonly total: number;
-      readonly error?: PlainError;
-    }
-  /** The machine's disk is about to be this file: to be recorded durably and answered by `disk-recorded`. */
-  | { readonly kind: 'disk-active'; readonly disk: number; readonly file: string };
-
 /** Why a machine stopped. */
 export type StopReason =
   | 'poweroff' // the guest switched itself off
@@ -81,6 +53,12 @@ export type EngineEvent =
   | { readonly kind: 'disk-full'; readonly error: PlainError }
   /** There was room again, all that waited is written, and the machine goes on. */
   | { readonly kind: 'disk-resumed' }
+  /** Pages of a lazy restore that are still in the checkpoint's file only; 0 once, when its files are no longer needed. */
+  | { readonly kind: 'absent-pages'; readonly count: number }
+  /** The machine waits for one of them that cannot be read, with nothing lost. `resume` tries again. */
+  | { readonly kind: 'page-unreadable'; readonly error: PlainError }
+  /** It could be read, the machine goes on. */
+  | { readonly kind: 'page-readable' }
   | DiskJobEvent
   | { readonly kind: 'stopped'; readonly summary: RunSummary }
   /** The machine could not be started, or cannot go on. The process ends after it, as after `stopped`. */

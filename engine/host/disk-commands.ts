@@ -2,21 +2,31 @@
 import path from 'node:path';
 import type { DiskCommand, DiskFormat, DiskResult, ImageOptions } from '../api/disk.ts';
 import { AfterimageError, assertNever } from '../base/errors.ts';
+import { carryDown } from '../disk/chain/bitmaps.ts';
 import { createWhole } from '../disk/chain/folder.ts';
 import type { Layer } from '../disk/chain/layer.ts';
 import { LiveDisk } from '../disk/chain/live-disk.ts';
 import { closeChain, layersFrom, openChain } from '../disk/chain/open.ts';
 import { backingName, backingPath } from '../disk/chain/paths.ts';
-import { copyDown, prepareBase } from '../disk/jobs/commit.ts';
+import { type CommitParts, commit, copyDown, prepareBase, refuseSnapshots } from '../disk/jobs/commit.ts';
 import { compact, convert, optionsOf } from '../disk/jobs/convert.ts';
 import { Job, type JobKind } from '../disk/jobs/job.ts';
+import { findJournals, Journal } from '../disk/jobs/journal.ts';
 import { pivot, rebase } from '../disk/jobs/rebase.ts';
-import { resizeLayer } from '../disk/jobs/resize.ts';
+import { resizeDisk } from '../disk/jobs/resize.ts';
+import {
+  type InterruptedJob,
+  interruptedJobs,
+  refuseHalfCommitted,
+  refuseOverlays,
+  settleJobs,
+} from '../disk/jobs/resume.ts';
 import { stream } from '../disk/jobs/stream.ts';
 import { checkImage } from '../disk/qcow2/check.ts';
 import { type CreateOptions, createImage } from '../disk/qcow2/create.ts';
 import { repairImage } from '../disk/qcow2/repair.ts';
 import { benchDisk } from './disk-bench.ts';
+import { runBitmapAction } from './disk-bitmaps.ts';
 import { clusterCodecs } from './disk-codecs.ts';
 import { HostFolder } from './disk-folder.ts';
 import { chainInfo, chainMap } from './disk-info.ts';
@@ -30,7 +40,8 @@ export async function runDiskCommand(command: DiskCommand, progress: Progress): 
   if (command.kind === 'create') return await create(command);
   if (command.kind === 'check') return await check(command);
   if (command.kind === 'info' && !command.backingChain) return await infoOfOne(command);
-  const chain = await open(command, WRITERS.includes(command.kind) ? 'write' : 'read');
+  const writes = WRITERS.includes(command.kind) || (command.kind === 'jobs' && command.resume);
+  const chain = await open(command, writes || changesBitmaps(command) ? 'write' : 'read');
   // Some commands end with the file gone or replaced, and close the chain themselves.
   let closed = false;
   const close = async () => {
@@ -48,6 +59,12 @@ export async function runDiskCommand(command: DiskCommand, progress: Progress): 
 }
 
 const WRITERS: readonly DiskCommand['kind'][] = ['compact', 'resize', 'rebase', 'commit', 'stream'];
+/** They look at what is there, be it half done. */
+const LOOKERS: readonly DiskCommand['kind'][] = ['info', 'map', 'jobs'];
+
+function changesBitmaps(command: DiskCommand): boolean {
+  return command.kind === 'bitmap' && command.action !== 'list' && command.action !== 'map';
+}
 
 async function onChain(
   command: Exclude<OnFile, { kind: 'check' }>,
@@ -76,6 +93,10 @@ async function onChain(
       return await streamed(command, chain, progress, close);
     case 'bench':
       return await benched(command, chain, close);
+    case 'jobs':
+      return await jobs(command, chain, progress, close);
+    case 'bitmap':
+      return await runBitmapAction(chain, command);
     default:
       return assertNever(command, 'disk command');
   }
@@ -92,13 +113,15 @@ function placeOf(file: string): Place {
 }
 
 interface FileCommand {
+  readonly kind: DiskCommand['kind'];
   readonly file: string;
   readonly format: DiskFormat;
   readonly backingFormat?: DiskFormat;
 }
 
-async function open({ file, format, backingFormat }: FileCommand, access: 'read' | 'write'): Promise<Layer> {
+async function open({ kind, file, format, backingFormat }: FileCommand, access: 'read' | 'write'): Promise<Layer> {
   const { folder, name } = placeOf(file);
+  if (!LOOKERS.includes(kind)) await refuseHalfCommitted(folder, name);
   return await openChain(
     folder,
     { path: name, format },
@@ -196,7 +219,8 @@ async function resized(command: Extract<DiskCommand, { kind: 'resize' }>, chain:
     const context = { path: command.file, size: chain.size };
     throw new AfterimageError('usage', 'The disk would lose its end; give --shrink if that is meant', context);
   }
-  await resizeLayer(chain, size);
+  if (!command.force) await refuseOverlays(chain.folder, chain.path);
+  await resizeDisk(chain, size);
   return { kind: 'resize', size };
 }
 
@@ -205,8 +229,10 @@ async function rebased(
   chain: Layer,
   progress: Progress,
 ): Promise<DiskResult> {
-  const { backing, unsafe } = command;
+  const { backing, unsafe, force } = command;
   const { folder } = chain;
+  // Its content may change, and with it theirs.
+  if (unsafe && !force) await refuseOverlays(folder, chain.path);
   let below: Layer | undefined;
   if (backing !== undefined) {
     const place = { path: backingPath(chain.path, backing.name), format: backing.format };
@@ -242,24 +268,69 @@ async function committed(
   if (base === undefined || image === undefined) {
     throw new AfterimageError('usage', 'There is no backing file to commit into', { path: command.file });
   }
-  if (image.header.snapshots.count > 0) {
-    throw new AfterimageError('unsupported', 'An image with internal snapshots cannot be committed', {
-      path: command.file,
-    });
+  refuseSnapshots(chain);
+  if (!command.force) {
+    await refuseOverlays(folder, base.path, [name]);
+    if (command.remove) await refuseOverlays(folder, name);
   }
   const job = jobOf('commit', progress);
-  await job.run(async () => {
-    await prepareBase(base, chain);
-    await copyDown(chain, base, job);
-  });
   const options = optionsOf(image);
   const reference = { path: backingName(name, base.path), format: base.format };
-  await close();
-  // Only now: its content is durable below.
-  if (command.remove) await folder.remove(name);
-  else await createWhole(folder, name, file => createImage(file, { ...options, size, backing: reference }));
-  await folder.flush();
+  await Journal.during(folder, { kind: 'commit', layer: name, base: base.path, spare: [] }, async journal => {
+    journal.keep();
+    await job.run(async () => {
+      await prepareBase(base, chain);
+      await copyDown(chain, base, job);
+      await carryDown(chain, base);
+    });
+    await close();
+    // Only now: its content is durable below.
+    if (command.remove) await folder.remove(name);
+    else await createWhole(folder, name, file => createImage(file, { ...options, size, backing: reference }));
+    await folder.flush();
+  });
   return { kind: 'commit' };
+}
+
+async function jobs(
+  command: Extract<DiskCommand, { kind: 'jobs' }>,
+  chain: Layer,
+  progress: Progress,
+  close: () => Promise<void>,
+): Promise<DiskResult> {
+  const { folder } = chain;
+  const found = await interruptedJobs(folder, layersFrom(chain));
+  if (!command.resume) return { kind: 'jobs', jobs: found, resumed: false };
+  // Whoever in the folder needs something stands on it, and so it stays.
+  await settleJobs(folder, layersFrom(chain), () => false);
+  const live = new LiveDisk(chain);
+  let top: InterruptedJob | undefined;
+  for (const one of found) {
+    const layer = layersFrom(chain).find(({ path: name }) => name === one.layer);
+    if (layer === undefined) continue;
+    const job = jobOf(one.kind, progress);
+    const onto = layersFrom(layer).find(({ path: name }) => name === one.base);
+    if (one.kind === 'stream') await job.run(() => stream({ live, job }, layer, onto));
+    else if (layer !== chain) await job.run(() => commit(quiet(live, job), layer));
+    else top = one;
+  }
+  if (top !== undefined) {
+    // It stands on the same file afterwards, so that only its end takes the journal away.
+    const { file, format } = command;
+    await committed({ kind: 'commit', file, format, remove: false, force: false }, chain, progress, close);
+    for (const { path: journal, record } of await findJournals(folder, [top.layer])) {
+      if (record?.layer === top.layer) await folder.remove(journal);
+    }
+  }
+  return { kind: 'jobs', jobs: found, resumed: true };
+}
+
+/** For commits below the active layer: nothing is written meanwhile, and so no overlay is made. */
+function quiet(live: LiveDisk, job: Job): CommitParts {
+  const never = () => {
+    throw new AfterimageError('internal', 'A commit of a disk at rest wants an overlay');
+  };
+  return { live, job, newName: never, record: never, needed: () => undefined };
 }
 
 async function streamed(

@@ -4,8 +4,9 @@ import type { DiskSettings } from '../api/settings.ts';
 import { AfterimageError } from '../base/errors.ts';
 import type { Layer } from '../disk/chain/layer.ts';
 import { LiveDisk } from '../disk/chain/live-disk.ts';
-import { closeChain, openChain } from '../disk/chain/open.ts';
+import { closeChain, layersFrom, openChain } from '../disk/chain/open.ts';
 import type { Disk } from '../disk/disk.ts';
+import { refuseHalfCommitted, settleJobs } from '../disk/jobs/resume.ts';
 import { TemporaryDisk } from '../disk/temporary.ts';
 import { clusterCodecs } from './disk-codecs.ts';
 import { HostFolder } from './disk-folder.ts';
@@ -23,16 +24,17 @@ const QCOW2_MAGIC = 'QFI\xfb';
 export async function openMachineDisk(settings: DiskSettings): Promise<Disk> {
   const { readonly, temporary, format = 'raw' } = settings;
   const file = format === 'raw' ? await withoutLinks(settings.path) : path.resolve(settings.path);
-  const chain = await openChain(
-    new HostFolder(path.dirname(file)),
-    { path: path.basename(file), format },
-    { access: readonly || temporary ? 'read' : 'write', codecs: clusterCodecs },
-  );
-  if (format === 'raw') {
-    await refuseWhatIsNotRaw(chain, settings.path).catch(async thrown => {
-      await closeChain(chain).catch(() => undefined);
-      throw thrown;
-    });
+  const folder = new HostFolder(path.dirname(file));
+  await refuseHalfCommitted(folder, path.basename(file));
+  const access = readonly || temporary ? 'read' : 'write';
+  const chain = await openChain(folder, { path: path.basename(file), format }, { access, codecs: clusterCodecs });
+  try {
+    if (format === 'raw') await refuseWhatIsNotRaw(chain, settings.path);
+    // Half-made files go now. What else is left of a job may be needed: the parent knows, and is told.
+    if (access === 'write') await settleJobs(folder, layersFrom(chain), undefined);
+  } catch (thrown) {
+    await closeChain(chain).catch(() => undefined);
+    throw thrown;
   }
   const disk = new LiveDisk(chain);
   return temporary ? new TemporaryDisk(disk, { limit: TEMPORARY_LIMIT }) : disk;

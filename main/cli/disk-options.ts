@@ -1,5 +1,5 @@
 // The values of `afterimage disk`'s options, from text to what they mean. All throw AfterimageError `usage`.
-import type { DiskFormat, ImageOptions } from '../../engine/api/disk.ts';
+import type { BitmapAction, DiskFormat, ImageOptions } from '../../engine/api/disk.ts';
 import { AfterimageError } from '../../engine/base/errors.ts';
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
@@ -43,6 +43,27 @@ export function parseFormat(text: string): DiskFormat {
  */
 export function formatOf(file: string, given: DiskFormat | undefined): DiskFormat {
   return given ?? (/\.qcow2$/i.test(file) ? 'qcow2' : 'raw');
+}
+
+/** What to do with a bitmap, from the words of the command line. */
+export function parseBitmapAction(
+  action: string,
+  name: string | undefined,
+  { granularity, from }: { readonly granularity?: number; readonly from?: number },
+): BitmapAction {
+  if (granularity !== undefined && action !== 'add') throw usage('--granularity is for add');
+  if (from !== undefined && action !== 'map') throw usage('--from is for map');
+  if (action === 'list') {
+    if (name !== undefined) throw usage('list takes no name');
+    return { action };
+  }
+  if (action !== 'add' && action !== 'clear' && action !== 'remove' && action !== 'map') {
+    throw usage(`there is no action '${action}'; there are list, add, clear, remove and map`);
+  }
+  if (name === undefined || name === '') throw usage(`${action} needs the name of a bitmap`);
+  if (action === 'add') return granularity === undefined ? { action, name } : { action, name, granularity };
+  if (action === 'map') return from === undefined ? { action, name } : { action, name, from };
+  return { action, name };
 }
 
 export function parseCount(text: string): number {

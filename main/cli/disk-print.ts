@@ -1,5 +1,5 @@
 // Results of `afterimage disk` for people.
-import type { DiskResult, LayerInfo } from '../../engine/api/disk.ts';
+import type { BitmapResult, DiskResult, LayerInfo } from '../../engine/api/disk.ts';
 import { assertNever } from '../../engine/base/errors.ts';
 import { printable } from './explain.ts';
 
@@ -41,6 +41,10 @@ export function resultLines(result: DiskResult): string[] {
       return [`The disk has ${sizeText(result.size)} now`];
     case 'stream':
       return result.unused.map(file => `${printable(file)} is not needed by this chain any more`);
+    case 'jobs':
+      return jobLines(result);
+    case 'bitmap':
+      return bitmapLines(result);
     case 'bench': {
       const { seconds, requests, bytes } = result;
       const speed = bytes / 2 ** 20 / seconds;
@@ -96,4 +100,24 @@ function checkLines(result: Extract<DiskResult, { kind: 'check' }>): string[] {
     lines.push(`${repaired ? 'Repaired; no' : 'No'} errors, ${allocatedClusters} clusters in use`);
   else lines.push(`${corruptions} corruptions, ${leaks} leaked clusters`);
   return lines;
+}
+
+function jobLines({ jobs, resumed }: Extract<DiskResult, { kind: 'jobs' }>): string[] {
+  if (jobs.length === 0) return ['No job was interrupted'];
+  return jobs.map(({ kind, layer, base }) => {
+    const what = kind === 'commit' ? `into ${printable(base ?? '')}` : `onto ${printable(base ?? 'nothing')}`;
+    return `${resumed ? 'brought to its end' : 'interrupted'}: ${kind} of ${printable(layer)} ${what}`;
+  });
+}
+
+function bitmapLines({ bitmaps, ranges, next }: BitmapResult): string[] {
+  if (ranges !== undefined) {
+    const lines = ranges.map(({ offset, length }) => `${hex(offset).padEnd(12)} ${hex(length)}`);
+    const more = next === undefined ? [] : [`there is more; --from ${next} goes on`];
+    return ['start        length', ...lines, ...more];
+  }
+  return bitmaps.map(({ name, granularity, enabled, trusted }) => {
+    const state = trusted ? (enabled ? 'records writes' : 'disabled') : 'not trusted: everything counts as changed';
+    return `${printable(name)}  ${sizeText(granularity)} to a bit, ${state}`;
+  });
 }

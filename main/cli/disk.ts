@@ -5,10 +5,12 @@ import { AfterimageError } from '../../engine/base/errors.ts';
 import { runDisk } from './disk-client.ts';
 import {
   formatOf,
+  parseBitmapAction,
   parseCount,
   parseDiskSize,
   parseFormat,
   parseImageOptions,
+  parseSize,
   parseSizeChange,
 } from './disk-options.ts';
 import { resultLines } from './disk-print.ts';
@@ -25,6 +27,12 @@ A machine that uses an image has it locked; nothing here changes it meanwhile.
 
 Exit status: 0; 1 when it failed; 2 for bad arguments; of check 2 for corruptions
 and 3 for leaked clusters.
+`;
+
+const BITMAP_HELP = `
+ACTION is list, add, clear (the point is now), remove or map (the ranges written to).
+A bitmap survives power-off. After a crash it may have missed writes: list says so,
+map refuses, and a backup must take everything; clear starts it anew.
 `;
 
 const IMAGE_HELP =
@@ -111,25 +119,28 @@ export function addDisk(program: Command, ended: (status: number) => void): Comm
     );
   define('resize', 'change the size of a disk', '<file> <size>')
     .option('--shrink', 'drop the end of the disk')
+    .option('--force', 'also when other images stand on it')
     .addHelpText('after', '\nThe size is such as 20G, or +1G to add; to take away, -- -512M with --shrink.\n')
-    .action((file: string, size: string, options: Common & { shrink?: true }) =>
-      finish(
-        { kind: 'resize', ...on(file, options), ...parseSizeChange(size), shrink: options.shrink === true },
-        options,
-      ),
-    );
+    .action((file: string, size: string, options: Common & { shrink?: true; force?: true }) => {
+      const how = { shrink: options.shrink === true, force: options.force === true };
+      return finish({ kind: 'resize', ...on(file, options), ...parseSizeChange(size), ...how }, options);
+    });
   define('rebase', 'put an image onto another one', '<file>')
     .option('-b, --backing <file>', 'the new backing file; none if not given')
     .option('-u, --unsafe', 'change the name only, for a backing file that was moved')
-    .action((file: string, options: Common & { backing?: string; unsafe?: true }) => {
+    .option('--force', 'with --unsafe: also when other images stand on it')
+    .action((file: string, options: Common & { backing?: string; unsafe?: true; force?: true }) => {
       const backing = options.backing === undefined ? undefined : backingOf(options.backing, options.backingFormat);
-      return finish({ kind: 'rebase', ...on(file, options), backing, unsafe: options.unsafe === true }, options);
+      const how = { unsafe: options.unsafe === true, force: options.force === true };
+      return finish({ kind: 'rebase', ...on(file, options), backing, ...how }, options);
     });
   define('commit', 'write an image into its backing file, and empty it', '<file>')
     .option('-d, --delete', 'delete it instead')
-    .action((file: string, options: Common & { delete?: true }) =>
-      finish({ kind: 'commit', ...on(file, options), remove: options.delete === true }, options),
-    );
+    .option('--force', 'also when other images stand on the backing file, and are lost with it')
+    .action((file: string, options: Common & { delete?: true; force?: true }) => {
+      const how = { remove: options.delete === true, force: options.force === true };
+      return finish({ kind: 'commit', ...on(file, options), ...how }, options);
+    });
   define('stream', 'copy into an image what it takes from below', '<file>')
     .option('--base <file>', 'and put it onto this image of its chain')
     .action((file: string, options: Common & { base?: string }) =>
@@ -137,6 +148,17 @@ export function addDisk(program: Command, ended: (status: number) => void): Comm
         { kind: 'stream', ...on(file, options), ...(options.base === undefined ? {} : { base: options.base }) },
         options,
       ),
+    );
+  define('jobs', 'list the jobs on a chain that a crash has interrupted', '<file>')
+    .option('--resume', 'and bring them to their end')
+    .action((file: string, options: Common & { resume?: true }) =>
+      finish({ kind: 'jobs', ...on(file, options), resume: options.resume === true }, options),
+    );
+  define('bitmap', 'dirty bitmaps: what was written since a named point', '<action> <file> [name]')
+    .option('-g, --granularity <size>', 'of a new one: bytes of disk to a bit; 64K unless given', parseSize)
+    .addHelpText('after', BITMAP_HELP)
+    .action((action: string, file: string, name: string | undefined, options: Common & { granularity?: number }) =>
+      finish({ kind: 'bitmap', ...on(file, options), ...parseBitmapAction(action, name, options) }, options),
     );
   define('bench', 'measure requests on a disk', '<file>')
     .option('-c, --count <number>', 'requests', parseCount, 75_000)
@@ -169,10 +191,11 @@ async function perform(command: DiskCommand, options: Common): Promise<number> {
   } catch (thrown) {
     progress.clear();
     const error = AfterimageError.from(thrown).toPlain();
-    const { path, file, backing } = error.context;
+    const { path, file, backing, overlays } = error.context;
     const name = backing === undefined ? '' : ` (${printable(String(backing))})`;
+    const advice = overlays === undefined ? '' : '; --force does it all the same';
     process.stderr.write(
-      `afterimage: ${explain({ ...error, context: { ...error.context, path: path ?? file } })}${name}\n`,
+      `afterimage: ${explain({ ...error, context: { ...error.context, path: path ?? file } })}${name}${advice}\n`,
     );
     if (options.json) process.stdout.write(`${JSON.stringify({ kind: 'failed', error })}\n`);
     return error.kind === 'usage' ? STATUS.usage : 1;

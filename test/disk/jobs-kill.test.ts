@@ -54,11 +54,11 @@ it.each(['commit', 'stream', 'compact', 'convert', 'rebase'] as const)(
     await qemuImg('convert', '-f', 'qcow2', '-O', 'raw', at('top.qcow2'), at('expected.raw'));
     const on = { file: at('top.qcow2'), format: 'qcow2' } as const;
     const commands = {
-      commit: { kind: 'commit', ...on, remove: false },
+      commit: { kind: 'commit', ...on, remove: false, force: false },
       stream: { kind: 'stream', ...on },
       compact: { kind: 'compact', ...on, compress: true },
       convert: { kind: 'convert', ...on, to: at('new.raw'), toFormat: 'raw', compress: false, options: {} },
-      rebase: { kind: 'rebase', ...on, backing: { name: 'base.raw', format: 'raw' }, unsafe: false },
+      rebase: { kind: 'rebase', ...on, backing: { name: 'base.raw', format: 'raw' }, unsafe: false, force: false },
     } as const satisfies Record<typeof kind, DiskCommand>;
     const expectSame = async (name: string) => {
       expect(await qemuImg('compare', at(name), at('expected.raw'))).toMatch('identical');

@@ -13,19 +13,20 @@ interface ChainLayer {
 
 /** A job to be done again; what it has done already it finds done. */
 export interface InterruptedJob {
-  readonly kind: 'commit' | 'stream' | 'rebase';
+  readonly kind: 'commit' | 'stream';
   readonly layer: string;
   readonly base?: string;
 }
 
 /**
  * Settles what crashed jobs have left, as far as it concerns a chain: half-made files and layers that are out of it are
- * removed, unless something needs them. Returns the jobs that are to be done again; their journals stay.
+ * removed, unless something needs them. Layers stay for another time while it is not known what is needed. Returns the
+ * jobs that are to be done again; their journals stay.
  */
 export async function settleJobs(
   folder: Folder,
   chain: readonly ChainLayer[],
-  needed: (path: string) => boolean,
+  needed: ((path: string) => boolean) | undefined,
 ): Promise<InterruptedJob[]> {
   const paths = chain.map(({ path }) => path);
   const interrupted: InterruptedJob[] = [];
@@ -43,10 +44,10 @@ export async function settleJobs(
       if (!left.includes(true)) await folder.remove(journal.path);
       continue;
     }
-    await removeLeft(folder, record, path => paths.includes(path) || needed(path));
+    const left = await removeLeft(folder, record, paths, needed);
     const job = unfinished(chain, record);
     if (job !== undefined) interrupted.push(job);
-    else await folder.remove(journal.path);
+    else if (!left) await folder.remove(journal.path);
   }
   await folder.flush();
   return interrupted;
@@ -100,7 +101,8 @@ export async function refuseOverlays(folder: Folder, path: string, except: reado
   const others = (await overlaysOf(folder, path)).filter(other => !except.includes(other));
   if (others.length === 0) return;
   const names = others.slice(0, MOST_NAMES).join(', ') + (others.length > MOST_NAMES ? ' and others' : '');
-  throw new AfterimageError('state', `${names} would be damaged, which stands on it too`, { path });
+  const stand = others.length === 1 ? 'stands on it too and' : 'stand on it too and';
+  throw new AfterimageError('state', `${names} ${stand} would be damaged`, { path, overlays: others.length });
 }
 
 /** Named in one message. */
@@ -125,24 +127,36 @@ async function standsOn(folder: Folder, overlay: string, path: string): Promise<
 }
 
 function unfinished(chain: readonly ChainLayer[], { kind, layer: path, base }: JobRecord): InterruptedJob | undefined {
-  if (kind !== 'commit' && kind !== 'stream' && kind !== 'rebase') return undefined;
+  // The others leave the chain as it was.
+  if (kind !== 'commit' && kind !== 'stream') return undefined;
   const layer = chain.find(one => one.path === path);
   if (layer === undefined) return undefined;
-  // A commit is over when the layer is out of the way; the others when the layer stands where it is to stand.
+  // A commit is over when the layer is out of the way; a stream when the layer stands where it is to stand.
   const stands = layer.backing?.path === base;
   if (kind === 'commit' ? !stands : stands) return undefined;
   return { kind, layer: path, ...(base === undefined ? {} : { base }) };
 }
 
-async function removeLeft(folder: Folder, record: JobRecord, needed: (path: string) => boolean): Promise<void> {
+/** Returns whether there is something left that may be removed another time. */
+async function removeLeft(
+  folder: Folder,
+  record: JobRecord,
+  chain: readonly string[],
+  needed: ((path: string) => boolean) | undefined,
+): Promise<boolean> {
   const partial = record.kind === 'compact' ? record.layer : record.to;
   if (partial !== undefined) await folder.remove(partialName(partial));
+  let left = false;
   for (const path of record.spare) {
     await folder.remove(partialName(path));
-    if (needed(path) || !(await folder.exists(path))) continue;
-    if ((await overlaysOf(folder, path)).length > 0) continue;
-    if (await isFree(folder, path)) await folder.remove(path);
+    if (chain.includes(path) || !(await folder.exists(path))) continue;
+    if (needed === undefined) left = true;
+    else if (!needed(path) && (await overlaysOf(folder, path)).length === 0) {
+      if (await isFree(folder, path)) await folder.remove(path);
+      else left = true;
+    }
   }
+  return left;
 }
 
 /** Whether nobody has it open. */
