@@ -2,8 +2,10 @@
 import { Command, CommanderError, Option } from 'commander';
 import { GIB, MEMORY_LIMITS, MIB } from '../../engine/api/settings.ts';
 import { AfterimageError } from '../../engine/base/errors.ts';
+import { addApp } from '../serve/command.ts';
 import { addDisk } from './disk.ts';
 import { printable } from './explain.ts';
+import { useMachineEntry } from './machine-command.ts';
 import { addMachineCommands } from './machine-commands.ts';
 import { collectDisks, parseCount, parseExpression, parseGranularity, parseMemory, parseSeconds } from './options.ts';
 import { STATUS } from './result.ts';
@@ -13,6 +15,8 @@ import { versionJson, versionLine } from './version.ts';
 export interface CommandLineParts {
   /** Main module of the engine process. */
   readonly engineEntry: URL;
+  /** Main module of the process that owns a machine of the library, if not the usual one. */
+  readonly machineEntry?: URL;
 }
 
 const RUN_HELP = `
@@ -52,6 +56,7 @@ Exit status:
 /** Parses the arguments and does what they say; returns the exit status. */
 export async function commandLine(arguments_: readonly string[], parts: CommandLineParts): Promise<number> {
   let status: number = STATUS.ok;
+  if (parts.machineEntry !== undefined) useMachineEntry(parts.machineEntry);
   const program = new Command('afterimage')
     .description('Runs RV64GC machines.')
     .option('-V, --version', 'print the version')

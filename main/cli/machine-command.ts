@@ -31,6 +31,13 @@ export type Ended = (status: number) => void;
 /** The operation did not succeed. */
 const FAILED = 1;
 
+/** Main module of machines' processes, if not the usual one. There is one command line in a process. */
+let machineEntry: URL | undefined;
+
+export function useMachineEntry(entry: URL): void {
+  machineEntry = entry;
+}
+
 export function defineCommand(program: Command, words: string, description: string): Command {
   return program
     .command(words)
@@ -42,11 +49,13 @@ export function defineCommand(program: Command, words: string, description: stri
 
 export async function openLibrary(options: CommonOptions): Promise<MachineLibrary> {
   // Loaded only now: `run` and `disk` have no library.
-  const [{ MachineLibrary }, { libraryFolder }] = await Promise.all([
+  const [{ MachineLibrary }, { libraryFolder }, { startWithNode }] = await Promise.all([
     import('../machines/library.ts'),
     import('../machines/location.ts'),
+    import('../engines/fork-engine.ts'),
   ]);
-  return new MachineLibrary({ folder: libraryFolder(options.library) });
+  const startEngine = (folder: string | undefined) => startWithNode(folder, machineEntry);
+  return new MachineLibrary({ folder: libraryFolder(options.library), startEngine });
 }
 
 /** Does a command and prints what comes of it. `what` is for errors: 'checkpoint', 'list the library'. */

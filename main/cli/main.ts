@@ -6,8 +6,8 @@ import { complain } from './run.ts';
 /** What is left by now is a few lines of our own; a reader that does not take them must not keep us. */
 const DRAIN_MILLISECONDS = 1000;
 
-/** Serves this process's arguments with the given engine, then exits. */
-export async function main(engineEntry: URL): Promise<never> {
+/** Serves this process's arguments with the given engine, then exits. Tests give it other machines' processes too. */
+export async function main(engineEntry: URL, machineEntry?: URL): Promise<never> {
   process.on('uncaughtException', thrown => {
     // Handlers of `exit` put the terminal back.
     complain(thrown);
@@ -17,7 +17,8 @@ export async function main(engineEntry: URL): Promise<never> {
   process.stdout.on('error', error => {
     unwritten = error;
   });
-  let status = await commandLine(process.argv.slice(2), { engineEntry });
+  const parts = { engineEntry, ...(machineEntry === undefined ? {} : { machineEntry }) };
+  let status = await commandLine(process.argv.slice(2), parts);
   const patience = new Promise(resolve => setTimeout(resolve, DRAIN_MILLISECONDS));
   await Promise.race([patience, Promise.all([process.stdout, process.stderr].map(drained))]);
   // A reader that has gone wants no more; anything else means that a script does not get what it asked for.

@@ -1,4 +1,6 @@
 // The way to a machine: through the control socket of the process that owns its folder, or through a process of our own.
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import type { MachineStatus } from '../../engine/api/machine.ts';
 import { AfterimageError } from '../../engine/base/errors.ts';
 import { EngineEnded, MachineConnection } from './connection.ts';
@@ -8,8 +10,12 @@ import { connectTransport } from './socket-transport.ts';
 
 /** A process that has the folder for one call only is soon done; one that starts needs a moment to listen. */
 const PATIENCE_MILLISECONDS = 15_000;
+/** After this long another process is started to see whether the owner has left without removing its lock. */
+const OWNER_MILLISECONDS = 2000;
 /** A process that is alive answers for its state at once, however busy its machine is. */
 const ANSWER_MILLISECONDS = 10_000;
+/** Is there while a process owns the folder; see engine/host/machine-folder.ts. */
+const LOCK = 'machine.json.lock';
 const SHORTEST_WAIT = 10;
 const LONGEST_WAIT = 200;
 
@@ -34,14 +40,26 @@ export interface OpenOptions {
 export async function openMachine(folder: string, options: OpenOptions = {}): Promise<OpenedMachine> {
   const startEngine = options.startEngine ?? startWithNode;
   const deadline = performance.now() + (options.patienceMilliseconds ?? PATIENCE_MILLISECONDS);
-  for (let wait = SHORTEST_WAIT; ; wait = Math.min(2 * wait, LONGEST_WAIT)) {
+  for (;;) {
     const running = await connectMachine(folder);
     if (running !== undefined) return running;
     const own = await startMachine(folder, startEngine);
     if (!(own instanceof AfterimageError)) return own;
+    const owned = await connectSoon(folder, Math.min(deadline, performance.now() + OWNER_MILLISECONDS));
+    if (owned !== undefined) return owned;
     if (performance.now() > deadline) throw own;
+  }
+}
+
+/** To a process that has the folder and does not listen yet; undefined when it has left, or it takes too long. */
+async function connectSoon(folder: string, deadline: number): Promise<OpenedMachine | undefined> {
+  for (let wait = SHORTEST_WAIT; performance.now() < deadline; wait = Math.min(2 * wait, LONGEST_WAIT)) {
+    const running = await connectMachine(folder);
+    if (running !== undefined) return running;
+    if (!existsSync(path.join(folder, LOCK))) return undefined;
     await new Promise(resolve => setTimeout(resolve, wait));
   }
+  return undefined;
 }
 
 /** The machine's process if one listens. Errors: `io` when it does not answer. */
@@ -57,8 +75,8 @@ export async function connectMachine(
     return { connection, status: await statusWithin(answerMilliseconds, connection) };
   } catch (thrown) {
     connection.close();
-    // It was about to end, as processes do when their machine is off and nobody needs them.
-    if (thrown instanceof EngineEnded) return undefined;
+    // It is about to end, as processes do when their machine is off and nobody needs them.
+    if (thrown instanceof EngineEnded || AfterimageError.from(thrown).kind === 'state') return undefined;
     throw thrown;
   }
 }

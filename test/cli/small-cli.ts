@@ -1,4 +1,4 @@
-// The command line with a small machine instead of the real engine.
+// The command line with small machines instead of the real engine.
 import { main } from '../../main/cli/main.ts';
 import { SMALL_PROCESS } from '../host/small-process-url.ts';
 
@@ -6,4 +6,4 @@ import { SMALL_PROCESS } from '../host/small-process-url.ts';
 process.once('SIGUSR2', () => {
   throw new TypeError('a mistake in the command line');
 });
-await main(SMALL_PROCESS);
+await main(SMALL_PROCESS, new URL('../host/small-machine-process.ts', import.meta.url));
