@@ -77,7 +77,7 @@ export async function commandLine(arguments_: readonly string[], parts: CommandL
   const ended = (result: number) => {
     status = result;
   };
-  const others = [...addDisk(program, ended), ...addMachineCommands(program, ended)];
+  const others = [...addApp(program, ended), ...addDisk(program, ended), ...addMachineCommands(program, ended)];
   for (const command of [program, runCommand, ...others]) {
     const help = command === program ? 'afterimage --help' : `afterimage ${wordsOf(command)} --help`;
     command.exitOverride().configureOutput({ outputError: (text, write) => write(oneLine(text, help)) });

@@ -37,7 +37,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'engine/base': [],
   'assets/guest': ['engine/base'],
   'preload/contract': ['engine/api', 'engine/base'],
-  'preload/bridge': ['preload/contract'],
+  'preload/bridge': ['preload/contract', 'engine/api', 'engine/base'],
   renderer: ['preload/contract', 'engine/api', 'engine/base'],
   // Main starts engine/host as a process and never imports engine code.
   main: ['preload/contract', 'engine/api', 'engine/base', 'assets/guest'],

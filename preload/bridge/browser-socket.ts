@@ -1,0 +1,195 @@
+// The page's connection to the browser host: comes back by itself, as often as it is lost.
+import { decodeLine, encodeLine } from '../../engine/api/control-wire.ts';
+import type { Answer } from '../contract/afterimage.ts';
+import type { ConsolePort } from '../contract/console.ts';
+import type { AppEvent } from '../contract/events.ts';
+import {
+  PATHS,
+  packConsoleBytes,
+  type SocketMessage,
+  type SocketRequest,
+  TOKEN_PREFIX,
+  unpackConsoleBytes,
+} from '../contract/socket.ts';
+import { BridgeConsole } from './bridge-console.ts';
+
+const FIRST_WAIT = 250;
+const LONGEST_WAIT = 5000;
+
+interface PendingCall {
+  readonly request: SocketRequest;
+  readonly resolve: (answer: Answer) => void;
+}
+
+interface OpenConsole {
+  readonly machine: string;
+  readonly console: BridgeConsole;
+  opened: ((error: unknown) => void) | undefined;
+}
+
+export class BrowserSocket {
+  readonly #listeners = new Set<(event: AppEvent) => void>();
+  readonly #calls = new Map<number, PendingCall>();
+  readonly #consoles = new Map<number, OpenConsole>();
+  #socket: WebSocket | undefined;
+  #wait = FIRST_WAIT;
+  #number = 0;
+  #wasLost = false;
+  #refused = false;
+
+  constructor() {
+    void this.#connect();
+  }
+
+  call(name: string, arguments_: unknown): Promise<Answer> {
+    if (this.#refused) return Promise.resolve(refusal());
+    this.#number += 1;
+    const request: SocketRequest = { kind: 'call', id: this.#number, name, arguments: arguments_ };
+    return new Promise(resolve => {
+      this.#calls.set(request.id, { request, resolve });
+      this.#send(request);
+    });
+  }
+
+  onEvent(listener: (event: AppEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  console(machine: string): Promise<ConsolePort> {
+    this.#number += 1;
+    const number = this.#number;
+    const console = new BridgeConsole({
+      input: bytes => this.#sendBytes(number, bytes),
+      taken: count => this.#send({ kind: 'console-taken', console: number, count }),
+      resize: size => this.#send({ kind: 'console-resize', console: number, size }),
+      close: () => {
+        this.#consoles.delete(number);
+        this.#send({ kind: 'console-close', console: number });
+      },
+    });
+    return new Promise((resolve, reject) => {
+      const opened = (error: unknown) => {
+        if (error === undefined) return resolve(console.port());
+        this.#consoles.delete(number);
+        reject(error);
+      };
+      this.#consoles.set(number, { machine, console, opened });
+      this.#send({ kind: 'console-open', console: number, machine });
+    });
+  }
+
+  #send(request: SocketRequest): void {
+    // What is asked while there is no connection goes out with the next one.
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(encodeLine(request));
+  }
+
+  #sendBytes(console: number, bytes: Uint8Array): void {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(packConsoleBytes(console, bytes));
+  }
+
+  async #connect(): Promise<void> {
+    if (!(await letIn())) return this.#refuse();
+    const socket = new WebSocket(new URL(PATHS.socket, location.href.replace(/^http/, 'ws')));
+    socket.binaryType = 'arraybuffer';
+    let opened = false;
+    socket.addEventListener('open', () => {
+      opened = true;
+      this.#socket = socket;
+      this.#wait = FIRST_WAIT;
+      this.#begin();
+    });
+    socket.addEventListener('message', ({ data }: MessageEvent<string | ArrayBuffer>) => this.#hear(data));
+    socket.addEventListener('close', () => {
+      this.#socket = undefined;
+      if (opened) this.#lost();
+      setTimeout(() => void this.#connect(), this.#wait);
+      this.#wait = Math.min(2 * this.#wait, LONGEST_WAIT);
+    });
+  }
+
+  #begin(): void {
+    for (const [number, { machine, console }] of this.#consoles) {
+      console.restart();
+      this.#send({ kind: 'console-open', console: number, machine });
+    }
+    for (const { request } of this.#calls.values()) this.#send(request);
+    if (this.#wasLost) this.#announce({ event: 'connection', state: 'back' });
+    this.#wasLost = false;
+  }
+
+  /** A call that was sent may have been done or not, so it is not sent again. */
+  #lost(): void {
+    this.#wasLost = true;
+    for (const { resolve } of this.#calls.values()) {
+      resolve({ ok: false, error: { kind: 'io', message: 'The connection to the host was lost', context: {} } });
+    }
+    this.#calls.clear();
+    for (const { console } of this.#consoles.values()) console.hear({ kind: 'idle' });
+    this.#announce({ event: 'connection', state: 'lost' });
+  }
+
+  /** The host does not know this page: it was started anew, or the address was not the one that it gave. */
+  #refuse(): void {
+    this.#refused = true;
+    for (const { resolve } of this.#calls.values()) resolve(refusal());
+    this.#calls.clear();
+    for (const { opened } of this.#consoles.values()) opened?.(refusal().error);
+  }
+
+  #hear(data: string | ArrayBuffer): void {
+    if (typeof data !== 'string') {
+      const unpacked = unpackConsoleBytes(new Uint8Array(data));
+      if (unpacked === undefined) return;
+      this.#consoles.get(unpacked.console)?.console.hear({ kind: 'output', bytes: unpacked.bytes });
+      return;
+    }
+    const message = decodeLine(data) as SocketMessage;
+    switch (message.kind) {
+      case 'answer':
+        this.#calls.get(message.id)?.resolve(message.answer);
+        this.#calls.delete(message.id);
+        break;
+      case 'event':
+        this.#announce(message.event);
+        break;
+      case 'console-opened': {
+        const opening = this.#consoles.get(message.console);
+        opening?.opened?.(message.error);
+        if (opening !== undefined) opening.opened = undefined;
+        break;
+      }
+      case 'console':
+        this.#consoles.get(message.console)?.console.hear(message.message);
+    }
+  }
+
+  #announce(event: AppEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+/**
+ * Trades the token of the address for a cookie, and takes it out of the address and the history. Without a token the
+ * cookie of an earlier visit may still do.
+ */
+async function letIn(): Promise<boolean> {
+  const token = location.hash.startsWith(TOKEN_PREFIX) ? location.hash.slice(TOKEN_PREFIX.length) : '';
+  if (token !== '') history.replaceState(null, '', `${location.pathname}#/`);
+  try {
+    const response = await fetch(PATHS.session, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ token }),
+    });
+    return response.status !== 401 && response.status !== 403;
+  } catch {
+    // The host is not there: it may come back.
+    return true;
+  }
+}
+
+function refusal() {
+  const message = 'This page may not speak to the host; open the address that it printed when it started';
+  return { ok: false, error: { kind: 'denied', message, context: {} } } as const;
+}
