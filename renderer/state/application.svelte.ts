@@ -9,6 +9,9 @@ import { Notifications } from './notifications.svelte.ts';
 import { Router } from './router.svelte.ts';
 import { Settings } from './settings.svelte.ts';
 
+/** As the host has it before anybody changes it. */
+const USUAL_FONT_SIZE = 14;
+
 export class Application {
   readonly app: Afterimage;
   readonly machines: MachineList;
@@ -31,6 +34,14 @@ export class Application {
 
   async load(): Promise<void> {
     await Promise.all([this.machines.load(), this.attempt(() => this.settings.load())]);
+  }
+
+  /** The size of console text, one pixel at a time. */
+  async zoomConsole(how: 'zoom-in' | 'zoom-out' | 'zoom-reset'): Promise<void> {
+    const size = this.settings.values?.consoleFontSize;
+    if (size === undefined) return;
+    const to = how === 'zoom-reset' ? USUAL_FONT_SIZE : Math.min(32, Math.max(8, size + (how === 'zoom-in' ? 1 : -1)));
+    if (to !== size) await this.attempt(() => this.settings.change({ consoleFontSize: to }));
   }
 
   setLost(lost: boolean): void {

@@ -34,6 +34,7 @@ export const ACTIVITY_TEXT = {
   clearFailed: 'The list could not be cleared',
   running: 'Running',
   earlier: 'Earlier',
+  more: (count: number) => `Show ${count} more`,
   jobs: JOBS,
   states: { running: 'Running', done: 'Done', failed: 'Failed', cancelled: 'Cancelled' },
   jobTitle: (kind: string, subject: string) => `${kind}: ${subject}`,

@@ -3,14 +3,13 @@ import type { DiskJobKind } from '../../engine/api/control.ts';
 
 interface ActionText {
   readonly name: string;
-  readonly icon: string;
   /** One line: what it is for. */
   readonly purpose: string;
   readonly title: (layer: string) => string;
   readonly confirm: string;
 }
 
-const ACTIONS: Readonly<Record<DiskJobKind, Omit<ActionText, 'icon'>>> = {
+const ACTIONS: Readonly<Record<DiskJobKind, ActionText>> = {
   overlay: {
     name: 'New overlay',
     purpose: 'Freezes the active layer; what the guest writes from now on goes to a new one.',
@@ -88,6 +87,7 @@ export const DISKS_TEXT = {
   needs: {
     label: 'Needed by',
     nobody: 'Nobody',
+    nothing: 'Nothing',
     machine: 'This machine',
     checkpoint: (name: string) => name,
     unnamedCheckpoint: 'A checkpoint',
@@ -108,6 +108,7 @@ export const DISKS_TEXT = {
   },
   details: {
     label: 'Details of the layer',
+    close: 'Close the details',
     none: 'Select a layer to see what it holds and who needs it.',
     file: 'File',
     format: 'Format',

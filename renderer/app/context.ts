@@ -1,0 +1,4 @@
+import { createContext } from 'svelte';
+import type { MachineActions } from './machine-actions.ts';
+
+export const [useActions, provideActions] = createContext<MachineActions>();

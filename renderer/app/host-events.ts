@@ -1,0 +1,91 @@
+// What the host announces, brought to the state that it concerns.
+import type { AppEvent, Notice, PageCommand } from '../../preload/contract/events.ts';
+import type { Application } from '../state/application.svelte.ts';
+import type { MachineSession } from '../state/machine-session.svelte.ts';
+import type { MachineTab } from '../state/router.svelte.ts';
+import { COMMON } from '../text/common.ts';
+import { explain } from '../text/errors.ts';
+import { SHELL } from '../text/shell.ts';
+import { currentMachine, importFile } from './commands.ts';
+import type { MachineActions } from './machine-actions.ts';
+
+/** Returns what ends it. */
+export function followHost(application: Application, actions: MachineActions): () => void {
+  return application.app.onEvent(event => handle(event, application, actions));
+}
+
+function handle(event: AppEvent, application: Application, actions: MachineActions): void {
+  const { machines, settings, dialogs } = application;
+  switch (event.event) {
+    case 'library':
+      machines.adopt(event.library);
+      break;
+    case 'machine-event':
+      machines.handle(event.machine, event.happened);
+      break;
+    case 'settings':
+      settings.adopt(event.settings);
+      break;
+    case 'activity':
+      // Views that show it listen themselves.
+      break;
+    case 'notice':
+      showNotice(event.notice, application);
+      break;
+    case 'file-opened':
+      dialogs.show({ kind: 'import', file: event.file });
+      break;
+    case 'command':
+      obey(event.command, machines.find(event.machine) ?? currentMachine(application), application, actions);
+      break;
+    case 'quitting':
+      application.notifications.show({ title: SHELL.quitting, key: 'quitting' });
+      break;
+    case 'connection':
+      application.setLost(event.state === 'lost');
+      if (event.state === 'back') void application.load();
+  }
+}
+
+function showNotice({ level, title, text, machine, error }: Notice, { notifications, router }: Application): void {
+  const advice = error === undefined ? undefined : explain(error).advice;
+  notifications.show({
+    tone: level,
+    title,
+    text: [text, advice].filter(Boolean).join(' '),
+    action: machine === undefined ? undefined : { text: COMMON.show, run: () => router.openMachine(machine) },
+    key: `notice/${title}/${machine ?? ''}`,
+  });
+}
+
+/** What menus, tray and notifications ask for. What needs a machine does nothing where there is none. */
+function obey(
+  command: PageCommand,
+  session: MachineSession | undefined,
+  application: Application,
+  actions: MachineActions,
+): void {
+  const { dialogs, router } = application;
+  const open = (tab?: MachineTab) => session && router.openMachine(session.id, tab);
+  const doings: Readonly<Record<PageCommand, () => unknown>> = {
+    'new-machine': () => dialogs.show({ kind: 'create' }),
+    import: () => importFile(application),
+    palette: () => dialogs.show({ kind: 'palette' }),
+    settings: () => router.go({ page: 'settings' }),
+    about: () => router.go({ page: 'about' }),
+    activity: () => router.go({ page: 'activity' }),
+    'zoom-in': () => application.zoomConsole('zoom-in'),
+    'zoom-out': () => application.zoomConsole('zoom-out'),
+    'zoom-reset': () => application.zoomConsole('zoom-reset'),
+    'show-machine': () => open(),
+    'show-console': () => open('console'),
+    'show-tree': () => open('checkpoints'),
+    'show-disks': () => open('disks'),
+    'show-memory': () => open('memory'),
+    checkpoint: () => session && actions.checkpoint(session),
+    start: () => session && actions.start(session),
+    stop: () => session && actions.stop(session),
+    search: () => session?.screen?.openSearch(),
+  };
+  doings[command]();
+}

@@ -1,0 +1,258 @@
+// xterm attached to a machine's console. Everything of xterm is in this folder; it is made once for a machine and moved
+// between the places that show it, so that its scrollback stays.
+import '@xterm/xterm/css/xterm.css';
+import { FitAddon } from '@xterm/addon-fit';
+import { type ISearchOptions, SearchAddon } from '@xterm/addon-search';
+import { Unicode11Addon } from '@xterm/addon-unicode11';
+import { WebLinksAddon } from '@xterm/addon-web-links';
+import { WebglAddon } from '@xterm/addon-webgl';
+import { Terminal } from '@xterm/xterm';
+import type { ScreenText } from '../../engine/api/checkpoints.ts';
+import type { ConsoleSize } from '../../engine/api/settings.ts';
+import type { ConsolePort } from '../../preload/contract/console.ts';
+import { copyText } from './clipboard.ts';
+import { InputQueue } from './input-queue.ts';
+import { readScreen } from './read-screen.ts';
+import { installStyleElements } from './style-elements.ts';
+import { TERMINAL_THEME } from './theme.ts';
+
+export interface TerminalSettings {
+  /** CSS pixels. */
+  readonly fontSize: number;
+  /** Lines. */
+  readonly scrollback: number;
+  readonly copyOnSelect: boolean;
+}
+
+export interface TerminalEvents {
+  readonly onState: (state: 'running' | 'idle') => void;
+  readonly onSize: (size: ConsoleSize) => void;
+  /** Bytes that wait to be sent. */
+  readonly onWaiting: (bytes: number) => void;
+  readonly onLink: (address: string) => void;
+  readonly onFound: (index: number, count: number) => void;
+  /** False: drawn by the document instead of the graphics card. */
+  readonly onAccelerated: (accelerated: boolean) => void;
+  /** Whether the key is the terminal's. */
+  readonly allowKey: (event: KeyboardEvent) => boolean;
+}
+
+/** Colours of what the search has found. */
+const FOUND: NonNullable<ISearchOptions['decorations']> = {
+  matchBackground: '#4a4420',
+  matchOverviewRuler: '#e0b25e',
+  activeMatchBackground: '#8a6a14',
+  activeMatchColorOverviewRuler: '#f3cd84',
+};
+
+export class ConsoleTerminal {
+  readonly element = document.createElement('div');
+  readonly #terminal: Terminal;
+  readonly #fit = new FitAddon();
+  readonly #search = new SearchAddon();
+  readonly #events: TerminalEvents;
+  readonly #input: InputQueue;
+  readonly #encoder = new TextEncoder();
+  #port: ConsolePort | undefined;
+  #webgl: WebglAddon | undefined;
+  /** The graphics card was lost once: not again in this terminal. */
+  #refused = false;
+  #resizes: ResizeObserver | undefined;
+  #opened = false;
+  #settings: TerminalSettings;
+  #disposed = false;
+
+  constructor(label: string, settings: TerminalSettings, events: TerminalEvents) {
+    installStyleElements(document);
+    this.#events = events;
+    this.#settings = settings;
+    this.element.className = 'terminal';
+    this.#terminal = new Terminal({
+      allowProposedApi: true,
+      fontFamily: getComputedStyle(document.documentElement).getPropertyValue('--mono'),
+      fontSize: settings.fontSize,
+      scrollback: settings.scrollback,
+      theme: TERMINAL_THEME,
+      cursorBlink: false,
+      drawBoldTextInBrightColors: false,
+      macOptionIsMeta: true,
+      rightClickSelectsWord: false,
+      // Programs that say their links themselves (OSC 8) are asked about as well.
+      linkHandler: { activate: (_event, address) => events.onLink(address) },
+    });
+    this.#terminal.loadAddon(this.#fit);
+    this.#terminal.loadAddon(this.#search);
+    this.#terminal.loadAddon(new Unicode11Addon());
+    this.#terminal.unicode.activeVersion = '11';
+    this.#terminal.loadAddon(new WebLinksAddon((_event, address) => events.onLink(address)));
+    this.#terminal.attachCustomKeyEventHandler(event => events.allowKey(event));
+    this.#input = new InputQueue(bytes => this.#port?.write(bytes) ?? Promise.resolve(), events.onWaiting);
+    this.#terminal.onData(text => this.#input.add(this.#encoder.encode(text)));
+    this.#terminal.onBinary(text => this.#input.add(Uint8Array.from(text, character => character.charCodeAt(0))));
+    this.#terminal.onResize(({ cols, rows }) => this.#tellSize({ columns: cols, rows }));
+    this.#terminal.onSelectionChange(() => {
+      if (this.#settings.copyOnSelect) void this.copy();
+    });
+    this.#search.onDidChangeResults(({ resultIndex, resultCount }) => events.onFound(resultIndex, resultCount));
+    this.label = label;
+  }
+
+  /** For screen readers. */
+  set label(text: string) {
+    this.element.setAttribute('role', 'group');
+    this.element.setAttribute('aria-label', text);
+  }
+
+  connect(port: ConsolePort): void {
+    if (this.#disposed) {
+      port.close();
+      return;
+    }
+    this.#port = port;
+    // What xterm has parsed is taken, not what has arrived: a flood waits at the machine, not in this page.
+    port.onOutput(bytes => this.#terminal.write(bytes, () => port.taken(bytes.length)));
+    port.onState(state => {
+      if (state === 'idle') this.#input.clear();
+      this.#events.onState(state);
+    });
+    this.#tellSize({ columns: this.#terminal.cols, rows: this.#terminal.rows });
+  }
+
+  /** Shows it here; it follows the size of the place. */
+  attach(place: HTMLElement): void {
+    place.append(this.element);
+    if (!this.#opened) {
+      this.#terminal.open(this.element);
+      this.#opened = true;
+    }
+    this.#accelerate();
+    this.#resizes = new ResizeObserver(() => this.#fitToPlace());
+    this.#resizes.observe(this.element);
+    this.#fitToPlace();
+  }
+
+  /** Takes it away from where it is shown. It goes on to take output. */
+  detach(): void {
+    this.#resizes?.disconnect();
+    // There are only about sixteen contexts for a whole page.
+    this.#webgl?.dispose();
+    this.#webgl = undefined;
+    this.element.remove();
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.detach();
+    this.#port?.close();
+    this.#terminal.dispose();
+  }
+
+  configure(settings: TerminalSettings): void {
+    this.#settings = settings;
+    this.#terminal.options.fontSize = settings.fontSize;
+    this.#terminal.options.scrollback = settings.scrollback;
+    if (this.element.isConnected) this.#fitToPlace();
+  }
+
+  get size(): ConsoleSize {
+    return { columns: this.#terminal.cols, rows: this.#terminal.rows };
+  }
+
+  get selection(): string {
+    return this.#terminal.getSelection();
+  }
+
+  read(): ScreenText {
+    return readScreen(this.#terminal);
+  }
+
+  focus(): void {
+    this.#terminal.focus();
+  }
+
+  /** As if it were typed. */
+  type(text: string): void {
+    this.#input.add(this.#encoder.encode(text));
+  }
+
+  /** As if it were pasted: bracketed where the program asked for that. */
+  paste(text: string): void {
+    this.#terminal.paste(text);
+  }
+
+  stopSending(): void {
+    this.#input.clear();
+  }
+
+  /** A line of ours between what the machine prints. */
+  remark(text: string): void {
+    const shown = text.replace(/\p{Cc}/gu, ' ');
+    this.#terminal.write(`\x1b[0m\r\n\x1b[2m── ${shown} ──\x1b[0m\r\n`);
+  }
+
+  /** After a restore: what the guest thinks its screen shows, without the modes of what ran meanwhile. */
+  repaint(screen: ScreenText): void {
+    const lines = screen.lines.map(line => line.replace(/\p{Cc}/gu, ' '));
+    this.#terminal.write(`\x1b[!p\x1b[?1049l\x1b[?2004l${lines.join('\r\n')}`);
+  }
+
+  async copy(): Promise<boolean> {
+    const text = this.selection;
+    if (text === '') return false;
+    return await copyText(text);
+  }
+
+  selectAll(): void {
+    this.#terminal.selectAll();
+  }
+
+  clear(): void {
+    this.#terminal.clear();
+  }
+
+  find(
+    text: string,
+    direction: 'next' | 'previous',
+    options: { readonly caseSensitive: boolean; readonly incremental: boolean },
+  ): void {
+    const all = { ...options, decorations: FOUND };
+    if (direction === 'next') this.#search.findNext(text, all);
+    else this.#search.findPrevious(text, all);
+  }
+
+  endSearch(): void {
+    this.#search.clearDecorations();
+    this.#terminal.clearSelection();
+  }
+
+  #tellSize(size: ConsoleSize): void {
+    this.#port?.resize(size);
+    this.#events.onSize(size);
+  }
+
+  #fitToPlace(): void {
+    // Without a size there is nothing to fit to, and a terminal of one column would break every line.
+    if (this.element.clientWidth < 40 || this.element.clientHeight < 20) return;
+    this.#fit.fit();
+  }
+
+  #accelerate(): void {
+    if (this.#refused || this.#webgl !== undefined) return;
+    try {
+      const webgl = new WebglAddon();
+      webgl.onContextLoss(() => {
+        this.#refused = true;
+        webgl.dispose();
+        this.#webgl = undefined;
+        this.#events.onAccelerated(false);
+      });
+      this.#terminal.loadAddon(webgl);
+      this.#webgl = webgl;
+      this.#events.onAccelerated(true);
+    } catch {
+      // No WebGL 2 here: xterm's own renderer goes on.
+      this.#refused = true;
+      this.#events.onAccelerated(false);
+    }
+  }
+}

@@ -1,0 +1,30 @@
+import type { ITheme } from '@xterm/xterm';
+
+/** Dark in both themes; all sixteen colours are readable on the background (4.5:1, black excepted). */
+export const TERMINAL_THEME: ITheme = {
+  background: '#17181c',
+  foreground: '#d6d8de',
+  cursor: '#a3abff',
+  cursorAccent: '#17181c',
+  selectionBackground: '#4a5296aa',
+  selectionInactiveBackground: '#4a529655',
+  black: '#3a3d46',
+  red: '#f2777a',
+  green: '#6fc98a',
+  yellow: '#e0b25e',
+  blue: '#82a4f8',
+  magenta: '#d08fe0',
+  cyan: '#5cc3cf',
+  white: '#c9ccd4',
+  brightBlack: '#878c99',
+  brightRed: '#ff9a97',
+  brightGreen: '#93e0a9',
+  brightYellow: '#f3cd84',
+  brightBlue: '#a8c0ff',
+  brightMagenta: '#e5b3f0',
+  brightCyan: '#8ee0ea',
+  brightWhite: '#f4f5f7',
+  scrollbarSliderBackground: '#ffffff26',
+  scrollbarSliderHoverBackground: '#ffffff40',
+  scrollbarSliderActiveBackground: '#ffffff59',
+};
