@@ -14,7 +14,23 @@ export interface HostFile {
   /** Returns when everything written before the call is durable (fsync). */
   flush(): Promise<void>;
   truncate(size: number): Promise<void>;
+  /**
+   * Gives the space of a range back to the host, after which it reads as zeroes. Both numbers are multiples of
+   * `PUNCH_BYTES`. False where the host cannot do that or would gain too little; then any part may have become zeroes.
+   * Not durable until `flush`.
+   */
+  punch?(at: number, length: number): Promise<boolean>;
   close(): Promise<void>;
+}
+
+/** The unit in which space is given back to the host: a block of its file systems. */
+export const PUNCH_BYTES = 4096;
+
+/** The whole blocks that a range covers; undefined when it covers none. */
+export function blocksWithin(at: number, length: number): { readonly at: number; readonly length: number } | undefined {
+  const from = Math.ceil(at / PUNCH_BYTES) * PUNCH_BYTES;
+  const to = Math.floor((at + length) / PUNCH_BYTES) * PUNCH_BYTES;
+  return to > from ? { at: from, length: to - from } : undefined;
 }
 
 /**

@@ -55,6 +55,12 @@ export class MemoryFile implements HostFile {
     this.#size = size;
   }
 
+  async punch(at: number, length: number): Promise<boolean> {
+    this.#check('write');
+    this.#bytes.fill(0, Math.min(at, this.#size), Math.min(at + length, this.#size));
+    return true;
+  }
+
   async close(): Promise<void> {
     this.#open = false;
   }

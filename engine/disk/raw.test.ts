@@ -82,8 +82,31 @@ describe('raw disk', () => {
     await expect(disk.discard(offset, length)).rejects.toMatchObject(refused);
   });
 
-  it('writes zeroes over large ranges in bounded pieces', async () => {
+  it('gives the space of whole blocks back when it is discarded or zeroed', async () => {
+    const file = new MemoryFile('disk.raw', new Uint8Array(2 ** 22).fill(1));
+    const punched: number[][] = [];
+    const punch = file.punch.bind(file);
+    file.punch = (at, length) => {
+      punched.push([at, length]);
+      return punch(at, length);
+    };
+    const disk = await RawDisk.open(file);
+    await disk.discard(512, 4096);
+    await disk.discard(512, 12_288);
+    await disk.writeZeroes(2 ** 20 + 512, 2 ** 20);
+    await disk.writeZeroes(2 ** 20 * 3, 8192);
+    expect(punched).toEqual([
+      [4096, 8192],
+      [2 ** 20 + 4096, 2 ** 20 - 4096],
+    ]);
+    const expected = new Uint8Array(2 ** 22).fill(1).fill(0, 4096, 12_288);
+    expected.fill(0, 2 ** 20 + 512, 2 ** 21 + 512).fill(0, 2 ** 20 * 3, 2 ** 20 * 3 + 8192);
+    expect(Buffer.from(file.content()).equals(expected)).toBe(true);
+  });
+
+  it('writes zeroes over large ranges in bounded pieces where no space can be given back', async () => {
     const file = new MemoryFile('disk.raw', new Uint8Array(10_000_000 - 320).fill(1));
+    file.punch = async () => false;
     const lengths: number[] = [];
     const write = file.write.bind(file);
     file.write = (at, from) => {

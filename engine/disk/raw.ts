@@ -1,5 +1,5 @@
 import { totalLength } from './buffers.ts';
-import type { Disk, HostFile } from './disk.ts';
+import { blocksWithin, type Disk, type HostFile } from './disk.ts';
 import { RangeLock } from './range-lock.ts';
 import { checkRequest, refusal } from './request.ts';
 
@@ -7,6 +7,8 @@ const SECTOR_BYTES = 512;
 // Zeroes go out in pieces of this size, so that a large range neither takes much memory nor one endless write.
 const ZERO_BYTES = 2 ** 18;
 const ZEROES_A_WRITE = 16;
+/** Fewer zeroes are written faster than their space is given back. */
+const LEAST_PUNCHED_BYTES = 2 ** 20;
 const zeroes = new Uint8Array(ZERO_BYTES);
 
 export interface RawOptions {
@@ -57,18 +59,34 @@ export class RawDisk implements Disk {
     return this.#file.flush();
   }
 
-  /** Changes nothing: a plain file cannot give space back, and writing zeroes would only take more. */
+  /** Gives back what the host takes; where it takes nothing, nothing changes. */
   async discard(offset: number, length: number): Promise<void> {
     checkRequest(this, 'discard', offset, length);
+    const blocks = blocksWithin(offset, length);
+    if (blocks === undefined) return;
+    await this.#lock.run(offset, length, 'exclusive', async () => {
+      await this.#file.punch?.(blocks.at, blocks.length);
+    });
   }
 
   async writeZeroes(offset: number, length: number): Promise<void> {
     checkRequest(this, 'write zeroes', offset, length);
-    if (length > 0) await this.#lock.run(offset, length, 'exclusive', () => this.#fill(offset, length));
+    if (length > 0) await this.#lock.run(offset, length, 'exclusive', () => this.#zero(offset, length));
   }
 
   close(): Promise<void> {
     return this.#file.close();
+  }
+
+  async #zero(offset: number, length: number): Promise<void> {
+    const blocks = length < LEAST_PUNCHED_BYTES ? undefined : blocksWithin(offset, length);
+    if (blocks === undefined || (await this.#file.punch?.(blocks.at, blocks.length)) !== true) {
+      await this.#fill(offset, length);
+      return;
+    }
+    const end = blocks.at + blocks.length;
+    await this.#fill(offset, blocks.at - offset);
+    await this.#fill(end, offset + length - end);
   }
 
   async #fill(offset: number, length: number): Promise<void> {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../test/host/temporary-folder.ts';
@@ -55,6 +55,30 @@ describe('openHostFile', () => {
     const into = Array.from({ length: 3000 }, () => new Uint8Array(7));
     await file.read(3, into);
     expect(Buffer.concat(into).equals(Buffer.from(content))).toBe(true);
+    await file.close();
+  });
+
+  it('gives space back where the host can, and says where it cannot', async () => {
+    const name = newFile(Buffer.alloc(2 ** 20, 1));
+    const probe = newFile(Buffer.alloc(2 ** 20, 1));
+    const hostCan = spawnSync('fallocate', ['--punch-hole', '--offset', '0', '--length', '65536', probe]).status === 0;
+    const file = await openHostFile(name, { readonly: false });
+    const before = statSync(name).blocks;
+    const punched = await Promise.all([file.punch?.(65_536, 131_072), file.punch?.(524_288, 65_536)]);
+    expect(punched).toEqual([hostCan, hostCan]);
+    const into = Buffer.alloc(2 ** 20);
+    await file.read(0, [into]);
+    await file.close();
+    const expected = Buffer.alloc(2 ** 20, 1);
+    if (hostCan) expected.fill(0, 65_536, 196_608).fill(0, 524_288, 589_824);
+    expect(into.equals(expected)).toBe(true);
+    expect(statSync(name).blocks < before).toBe(hostCan);
+    expect(statSync(name).size).toBe(2 ** 20);
+  });
+
+  it('keeps the space of ranges that are not worth it', async () => {
+    const file = await openHostFile(newFile(Buffer.alloc(2 ** 17, 1)), { readonly: false });
+    expect(await file.punch?.(4096, 4096)).toBe(false);
     await file.close();
   });
 

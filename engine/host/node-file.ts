@@ -19,6 +19,7 @@ import { AfterimageError } from '../base/errors.ts';
 import { totalLength } from '../disk/buffers.ts';
 import type { HostFile } from '../disk/disk.ts';
 import { FileLock } from './file-lock.ts';
+import { HolePuncher } from './hole-punch.ts';
 import { hostError } from './host-errors.ts';
 import { mayCallAtOnce, nextTurn, PromptCalls } from './prompt-calls.ts';
 
@@ -69,6 +70,7 @@ class NodeFile implements HostFile {
   readonly readonly: boolean;
   readonly #descriptor: number;
   readonly #lock: FileLock;
+  readonly #puncher: HolePuncher;
   readonly #reads: PromptCalls | undefined;
   readonly #writes: PromptCalls | undefined;
   #running = 0;
@@ -80,6 +82,7 @@ class NodeFile implements HostFile {
     this.readonly = readonly;
     this.#descriptor = descriptor;
     this.#lock = lock;
+    this.#puncher = new HolePuncher(descriptor);
     this.#reads = atOnce ? new PromptCalls() : undefined;
     this.#writes = atOnce ? new PromptCalls() : undefined;
   }
@@ -109,6 +112,12 @@ class NodeFile implements HostFile {
 
   truncate(size: number): Promise<void> {
     return this.#do('resize', done => ftruncate(this.#descriptor, size, done));
+  }
+
+  punch(at: number, length: number): Promise<boolean> {
+    return this.#do('free space in', done => {
+      void this.#puncher.punch(at, length).then(punched => done(null, punched));
+    });
   }
 
   async close(): Promise<void> {

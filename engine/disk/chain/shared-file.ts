@@ -32,5 +32,9 @@ export class SharedFile implements HostFile {
     return this.#file.truncate(size);
   }
 
+  punch(at: number, length: number): Promise<boolean> {
+    return this.#file.punch?.(at, length) ?? Promise.resolve(false);
+  }
+
   async close(): Promise<void> {}
 }

@@ -186,10 +186,27 @@ export class Committer {
     const sorted = [...released].sort((a, b) => a.first - b.first);
     const freeing: Promise<void> = this.#grace
       .settled()
-      .then(() => this.#refcounts.applyReleased(sorted))
+      .then(() => this.#giveBack(sorted))
       // A cluster whose refcount cannot be read stays counted: a leak, which is safe.
       .catch(() => undefined)
       .finally(() => this.#freeing.delete(freeing));
     this.#freeing.add(freeing);
+  }
+
+  /** Nothing in the file refers to the clusters, so that their content may go before their count does. */
+  async #giveBack(released: readonly Extent[]): Promise<void> {
+    const { clusterSize } = this.#storage;
+    const freed: { first: number; count: number }[] = [];
+    try {
+      await this.#refcounts.applyReleased(released, cluster => {
+        const last = freed.at(-1);
+        if (last !== undefined && last.first + last.count === cluster) last.count += 1;
+        else freed.push({ first: cluster, count: 1 });
+      });
+      if (!this.#storage.punches) return;
+      await Promise.all(freed.map(({ first, count }) => this.#storage.punch(first * clusterSize, count * clusterSize)));
+    } finally {
+      for (const extent of freed) this.#refcounts.giveAway(extent);
+    }
   }
 }

@@ -66,6 +66,8 @@ export class Refcounts {
   #moved = false;
   #released: Extent[] = [];
   #releasedClusters = 0;
+  /** Free clusters whose space is on its way back to the host. */
+  readonly #kept = new Set<number>();
   /** No cluster before it is free. */
   #hint = 0;
 
@@ -192,14 +194,26 @@ export class Refcounts {
     return released;
   }
 
-  /** Takes the references away that were released and whose loss is durable now. */
-  applyReleased(extents: readonly Extent[]): Promise<void> {
+  /**
+   * Takes the references away that were released and whose loss is durable now. Clusters that nothing refers to any more
+   * are told and not given away until `giveAway`.
+   */
+  applyReleased(extents: readonly Extent[], freed: (cluster: number) => void): Promise<void> {
     return this.#mutex.run(async () => {
       for (const extent of extents) {
         await this.#room();
-        await this.#lower(extent);
+        await this.#lower(extent, cluster => {
+          this.#kept.add(cluster);
+          freed(cluster);
+        });
       }
     });
+  }
+
+  /** Lets clusters be used again that `applyReleased` has freed. */
+  giveAway({ first, count }: Extent): void {
+    for (let cluster = first; cluster < first + count; cluster += 1) this.#kept.delete(cluster);
+    this.#hint = Math.min(this.#hint, first);
   }
 
   takeTableChange(): TableChange {
@@ -291,11 +305,11 @@ export class Refcounts {
     let at = from;
     const first = at - (at % this.#clustersPerSlice);
     const end = first + this.#clustersPerSlice;
-    while (at < end && getRefcount(slice.view, at - first, this.#bits) !== 0) at += 1;
+    const isFree = (cluster: number) =>
+      getRefcount(slice.view, cluster - first, this.#bits) === 0 && !(this.#kept.size > 0 && this.#kept.has(cluster));
+    while (at < end && !isFree(at)) at += 1;
     let count = 0;
-    while (count < most && at + count < end && getRefcount(slice.view, at + count - first, this.#bits) === 0) {
-      count += 1;
-    }
+    while (count < most && at + count < end && isFree(at + count)) count += 1;
     if (fromHint) this.#hint = at + count;
     if (count === 0) return at;
     this.#layout.expectData(at * clusterSize, count * clusterSize);
@@ -319,7 +333,7 @@ export class Refcounts {
     throw this.#storage.corrupt('A cluster in use has no refcount', cluster * this.#storage.clusterSize, DURING_READ);
   }
 
-  async #lower({ first, count }: Extent): Promise<void> {
+  async #lower({ first, count }: Extent, freed?: (cluster: number) => void): Promise<void> {
     for (let cluster = first; cluster < first + count; ) {
       const offset = this.#sliceOffset(cluster);
       const slice = offset === undefined ? undefined : this.cache.peek(offset);
@@ -331,7 +345,8 @@ export class Refcounts {
       const value = slice === undefined ? 0 : this.#valueIn(slice, cluster);
       // Only a damaged image frees what it never counted: there is nothing to take away.
       if (value > 0 && value <= this.#most) this.#set(cluster, value - 1);
-      if (value === 1) this.#hint = Math.min(this.#hint, cluster);
+      if (value === 1 && freed !== undefined) freed(cluster);
+      else if (value === 1) this.#hint = Math.min(this.#hint, cluster);
       cluster += 1;
     }
   }

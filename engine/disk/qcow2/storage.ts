@@ -1,5 +1,6 @@
 import { AfterimageError } from '../../base/errors.ts';
-import type { HostFile } from '../disk.ts';
+import { blocksWithin, type HostFile, PUNCH_BYTES } from '../disk.ts';
+import { roundUp } from './bytes.ts';
 
 /** The image's file, with what the image must know of it: where it ends, and whether all that was written is durable. */
 export class Storage {
@@ -9,6 +10,7 @@ export class Storage {
   #reach: number;
   #written = 0;
   #durable = 0;
+  #punching = true;
 
   constructor(file: HostFile, clusterSize: number, end: number) {
     this.file = file;
@@ -65,6 +67,25 @@ export class Storage {
     const mark = this.#written;
     await this.file.flush();
     if (mark > this.#durable) this.#durable = mark;
+  }
+
+  /** Gives the space of whole clusters back to the host, as far as it takes it. Nobody may use them meanwhile. */
+  async punch(at: number, length: number): Promise<void> {
+    const blocks = blocksWithin(at, length);
+    if (blocks === undefined || this.#punching === false) return;
+    try {
+      // What lies past the end of the file takes no space.
+      if (at < this.#end)
+        await this.file.punch?.(blocks.at, Math.min(blocks.length, roundUp(this.#end, PUNCH_BYTES) - blocks.at));
+    } catch {
+      // Only the space is not given back, and will be used again.
+      this.#punching = false;
+    }
+  }
+
+  /** Whether the host may take space back. */
+  get punches(): boolean {
+    return this.#punching && this.file.punch !== undefined;
   }
 
   /** Refuses a table or cluster that does not lie where the format wants it. */

@@ -86,6 +86,13 @@ export class FaultyFile implements HostFile {
     if (this.#record) this.events.push(event);
   }
 
+  /** What nobody may rely on: nothing refers to the clusters of an image that are given back. */
+  async punch(at: number, length: number): Promise<boolean> {
+    const size = await this.memory.size();
+    await this.write(at, [new Uint8Array(Math.max(0, Math.min(length, size - at))).fill(0xee)]);
+    return true;
+  }
+
   async truncate(size: number): Promise<void> {
     await this.memory.truncate(size);
   }
