@@ -1,0 +1,235 @@
+// The layers in a machine's folder: who needs which, and what of them is garbage. Nothing is deleted but what this
+// program made, what was marked as garbage before, and what nobody needs.
+import type { DiskView, LayerView } from '../api/control.ts';
+import type { LayerFormat } from '../api/machine.ts';
+import { AfterimageError } from '../base/errors.ts';
+import { checkDisks, disksTable } from '../checkpoint/about.ts';
+import type { CheckpointTree } from '../checkpoint/tree.ts';
+import { chainModel, type LayerFacts, type LayerModel, type Need } from '../disk/chain/model.ts';
+import { backingPath } from '../disk/chain/paths.ts';
+import { readHeader } from '../disk/qcow2/header.ts';
+import { openReadonly } from './checkpoint-folder.ts';
+import { HostFolder } from './disk-folder.ts';
+import { DISKS, isOwnLayer, type MachineFolder } from './machine-folder.ts';
+
+export interface CheckpointLayer {
+  readonly disk: number;
+  readonly path: string;
+}
+
+/** What needs layers beside the machine and its checkpoints. */
+export interface JobNeed {
+  readonly job: number;
+  readonly layer: string;
+}
+
+export class MachineLayers {
+  readonly #folder: MachineFolder;
+  readonly #host: HostFolder;
+  readonly #tree: () => Promise<CheckpointTree>;
+  readonly #jobs: () => readonly JobNeed[];
+  /** A checkpoint's layers never change. */
+  readonly #known = new Map<string, readonly CheckpointLayer[]>();
+  #collecting: Promise<unknown> = Promise.resolve();
+
+  constructor(folder: MachineFolder, tree: () => Promise<CheckpointTree>, jobs: () => readonly JobNeed[]) {
+    this.#folder = folder;
+    this.#host = new HostFolder(folder.path);
+    this.#tree = tree;
+    this.#jobs = jobs;
+  }
+
+  /** The layers that a checkpoint stands on. @throws AfterimageError when its file cannot be read */
+  async ofCheckpoint(id: string): Promise<readonly CheckpointLayer[]> {
+    const known = this.#known.get(id);
+    if (known !== undefined) return known;
+    const tree = await this.#tree();
+    const reader = await tree.open(id);
+    try {
+      const { disks } = checkDisks((await reader.table(disksTable)) ?? { disks: [] });
+      const layers = disks.flatMap(({ layer }, disk) => (layer === undefined ? [] : [{ disk, path: layer }]));
+      this.#known.set(id, layers);
+      return layers;
+    } finally {
+      await reader.close();
+    }
+  }
+
+  /** All who need layers, and the checkpoints of which nobody can tell. */
+  async needs(): Promise<{ needs: Need[]; unreadable: { id: string; error: AfterimageError }[] }> {
+    const { record } = this.#folder;
+    const needs: Need[] = record.disks.map(({ file }) => ({ by: 'machine', id: record.id, layer: file }));
+    for (const { job, layer } of this.#jobs()) needs.push({ by: 'job', id: String(job), layer });
+    const unreadable: { id: string; error: AfterimageError }[] = [];
+    for (const { id } of (await this.#tree()).nodes) {
+      try {
+        for (const { path } of await this.ofCheckpoint(id)) needs.push({ by: 'checkpoint', id, layer: path });
+      } catch (thrown) {
+        unreadable.push({ id, error: AfterimageError.from(thrown) });
+      }
+    }
+    return { needs, unreadable };
+  }
+
+  /** Every layer in `disks/`, and those elsewhere that the machine names. Files that are no layers are left out. */
+  async facts(): Promise<LayerFacts[]> {
+    const formats = new Map(this.#folder.record.disks.map(({ file, format }) => [file, format]));
+    const paths = new Set([...(await this.#host.list(DISKS)), ...formats.keys()]);
+    const found = new Map<string, LayerFacts>();
+    for (const path of [...paths].sort()) await this.#addFacts(path, formats.get(path), found);
+    return [...found.values()];
+  }
+
+  async model(): Promise<LayerModel[]> {
+    const [facts, { needs }] = [await this.facts(), await this.needs()];
+    return chainModel(facts, needs);
+  }
+
+  async views(): Promise<DiskView[]> {
+    const { record } = this.#folder;
+    const model = await this.model();
+    const names = new Map((await this.#tree()).nodes.map(({ id, name }) => [id, name]));
+    const diskOf = await this.#disksOfLayers(model);
+    return record.disks.map(({ file, mode }, disk) => {
+      const active = model.find(({ path }) => path === file);
+      return {
+        disk,
+        device: deviceName(disk),
+        mode,
+        size: active?.virtualSize ?? 0,
+        active: file,
+        layers: model.filter(({ path }) => diskOf.get(path) === disk).map(layer => viewOf(layer, names)),
+      };
+    });
+  }
+
+  /** Notes that layers may be garbage soon, so that a crash does not make us forget them. */
+  async suspect(layers: readonly string[]): Promise<void> {
+    const own = layers.filter(isOwnLayer);
+    if (own.length === 0) return;
+    await this.#folder.change(({ process }) => ({
+      process: { garbage: [...new Set([...(process.garbage ?? []), ...own])] },
+    }));
+  }
+
+  /** A chain from its top, as the files say. */
+  async chain(top: string): Promise<string[]> {
+    const facts = new Map((await this.facts()).map(one => [one.path, one]));
+    const chain: string[] = [];
+    for (let at: string | undefined = top; at !== undefined && !chain.includes(at); at = facts.get(at)?.backing) {
+      chain.push(at);
+    }
+    return chain;
+  }
+
+  /**
+   * Deletes what was suspected and is needed by nobody; what is needed is forgotten as garbage. Deletes nothing while it
+   * cannot be known what a checkpoint needs. Returns what was deleted.
+   */
+  collect(): Promise<readonly string[]> {
+    const step = this.#collecting.then(() => this.#collect());
+    this.#collecting = step.catch(() => undefined);
+    return step;
+  }
+
+  async #collect(): Promise<string[]> {
+    const suspects = new Set(this.#folder.process.garbage ?? []);
+    if (suspects.size === 0) return [];
+    const deleted: string[] = [];
+    for (;;) {
+      const { needs, unreadable } = await this.needs();
+      if (unreadable.length > 0) return deleted;
+      const model = chainModel(await this.facts(), needs);
+      // From the top: what a deleted layer stood on may be next.
+      const next = model.filter(({ path, may }) => suspects.has(path) && isOwnLayer(path) && may.delete.allowed);
+      if (next.length === 0) break;
+      for (const { path } of next) {
+        await this.#host.remove(path);
+        suspects.delete(path);
+        deleted.push(path);
+      }
+    }
+    await this.#host.flush();
+    await this.#folder.change(({ process }) => ({
+      // What came meanwhile stays; what is still there is needed: whoever lets go of it names it again.
+      process: { garbage: rest(process.garbage ?? [], new Set([...deleted, ...suspects])) },
+    }));
+    return deleted;
+  }
+
+  async #addFacts(path: string, format: LayerFormat | undefined, found: Map<string, LayerFacts>): Promise<void> {
+    if (found.has(path)) return;
+    const known = format ?? formatOf(path);
+    if (known === undefined) return;
+    try {
+      const { facts, below } = await this.#read(path, known);
+      found.set(path, facts);
+      if (facts.backing !== undefined) await this.#addFacts(facts.backing, below, found);
+    } catch (thrown) {
+      // Not a layer, or damaged: it is nobody's, and so nobody deletes it. `verify` tells what is wrong with it.
+      if (AfterimageError.from(thrown).kind === 'internal') throw thrown;
+    }
+  }
+
+  /** Without a lock: the folder is ours, and headers change only in one write. */
+  async #read(path: string, format: LayerFormat): Promise<{ facts: LayerFacts; below?: LayerFormat | undefined }> {
+    const allocatedSize = await this.#host.allocatedBytes(path);
+    const file = await openReadonly(this.#folder.inside(path));
+    try {
+      if (format === 'raw') return { facts: { path, format, allocatedSize, virtualSize: await file.size() } };
+      const { size: virtualSize, backing } = await readHeader(file);
+      const facts = { path, format, allocatedSize, virtualSize };
+      if (backing === undefined) return { facts };
+      const below = backing.format === 'raw' || backing.format === 'qcow2' ? backing.format : undefined;
+      return { facts: { ...facts, backing: backingPath(path, backing.name) }, below };
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Which disk a layer belongs to: whose chain it is in, what a checkpoint says, or what its name says. */
+  async #disksOfLayers(model: readonly LayerModel[]): Promise<ReadonlyMap<string, number>> {
+    const backing = new Map(model.map(layer => [layer.path, layer.backing]));
+    const diskOf = new Map<string, number>();
+    const claim = (top: string, disk: number) => {
+      for (let at: string | undefined = top; at !== undefined && !diskOf.has(at); at = backing.get(at))
+        diskOf.set(at, disk);
+    };
+    for (const [disk, { file }] of this.#folder.record.disks.entries()) claim(file, disk);
+    for (const { id } of (await this.#tree()).nodes) {
+      const layers = await this.ofCheckpoint(id).catch(() => []);
+      for (const { path, disk } of layers) claim(path, disk);
+    }
+    for (const { path } of model) {
+      const named = /^disks\/disk(\d+)-/.exec(path);
+      if (named !== null) claim(path, Number(named[1]));
+    }
+    return diskOf;
+  }
+}
+
+/** As Linux names virtio disks. */
+export function deviceName(disk: number): string {
+  return `vd${String.fromCharCode(0x61 + disk)}`;
+}
+
+/** Our own names end with the format; other files say it in the record or in what stands on them. */
+function formatOf(path: string): LayerFormat | undefined {
+  if (path.endsWith('.qcow2')) return 'qcow2';
+  return path.endsWith('.raw') ? 'raw' : undefined;
+}
+
+function viewOf(layer: LayerModel, names: ReadonlyMap<string, string>): LayerView {
+  const neededBy = layer.neededBy.map(({ by, id, direct }) => {
+    const name = by === 'checkpoint' ? names.get(id) : undefined;
+    return name === undefined ? { by, id, direct } : { by, id, name, direct };
+  });
+  const { path, format, virtualSize, allocatedSize, backing, overlays, may } = layer;
+  const below = backing === undefined ? {} : { backing };
+  return { path, format, virtualSize, allocatedSize, ...below, overlays, neededBy, may };
+}
+
+function rest(garbage: readonly string[], gone: ReadonlySet<string>): string[] | undefined {
+  const left = garbage.filter(path => !gone.has(path));
+  return left.length === 0 ? undefined : left;
+}

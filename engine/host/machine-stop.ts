@@ -1,0 +1,54 @@
+// Asking a guest to power off, the way a person at its console would.
+import { AfterimageError } from '../base/errors.ts';
+import type { ConsoleHub } from './console-hub.ts';
+
+/** The default guest's shell, wherever it stands. */
+const PROMPT = /(?:^|[\r\n])root@afterimage:[^\r\n]{0,200}# $/;
+/** What comes between what a shell prints: colours, titles, bracketed paste. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one
+const ESCAPES = /\u001b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-Z\\-_=>])/g;
+const ENOUGH = 2048;
+
+/** Text without what steers a terminal. */
+export function withoutEscapes(text: string): string {
+  return text.replaceAll(ESCAPES, '');
+}
+
+/** Whether the default guest's shell waits for a command, with nothing typed. */
+export function isAtPrompt(console: ConsoleHub): boolean {
+  return PROMPT.test(withoutEscapes(new TextDecoder().decode(console.recent(ENOUGH))));
+}
+
+export interface PowerOffParts {
+  readonly console: ConsoleHub;
+  /** Resolves when the machine is off. */
+  readonly over: Promise<void>;
+  readonly timeoutSeconds: number;
+}
+
+/** @throws AfterimageError `state` when the guest cannot be asked or does not do it in time; then it goes on */
+export async function askToPowerOff({ console, over, timeoutSeconds }: PowerOffParts): Promise<void> {
+  if (!isAtPrompt(console)) {
+    throw new AfterimageError(
+      'state',
+      'The guest cannot be asked to power off: its shell does not wait for a command; force it off instead',
+    );
+  }
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<'late'>(resolve => {
+    timer = setTimeout(() => resolve('late'), timeoutSeconds * 1000);
+  });
+  try {
+    const typed = console.input(new TextEncoder().encode('poweroff\n')).then(
+      () => over,
+      () => over,
+    );
+    if ((await Promise.race([typed, late])) !== 'late') return;
+  } finally {
+    clearTimeout(timer);
+  }
+  throw new AfterimageError(
+    'state',
+    `The guest did not power off within ${timeoutSeconds} seconds; force it off instead`,
+  );
+}

@@ -1,0 +1,100 @@
+// The checkpoints of a machine as its clients see them.
+import type { CheckpointDetails, CheckpointNode, CheckpointTreeView, ScreenText } from '../api/checkpoints.ts';
+import type { Retention } from '../api/machine.ts';
+import { disksTable, requestsTable, type Screen, screenTable } from '../checkpoint/about.ts';
+import { ZERO_BLOCK } from '../checkpoint/page-index.ts';
+import type { CheckpointReader } from '../checkpoint/reader.ts';
+import type { RetentionPolicy } from '../checkpoint/retention.ts';
+import type { CheckpointTree, TreeNode } from '../checkpoint/tree.ts';
+import { storeKind } from './machine-stores.ts';
+
+const HOUR = 3_600_000;
+
+export function treeView(tree: CheckpointTree): CheckpointTreeView {
+  const { current } = tree;
+  const nodes = tree.nodes.map(nodeView);
+  const listed = nodes.some(({ id }) => id === current);
+  return { nodes, hiddenBytes: tree.hiddenBytes, ...(current !== undefined && listed ? { current } : {}) };
+}
+
+function nodeView(node: TreeNode): CheckpointNode {
+  return { ...node, store: storeKind(node.store) };
+}
+
+export async function checkpointDetails(tree: CheckpointTree, id: string): Promise<CheckpointDetails> {
+  const node = nodeView(tree.node(id));
+  const { own, shared } = await tree.sizes(id);
+  const reader = await tree.open(id);
+  try {
+    const { disks } = (await reader.table(disksTable)) ?? { disks: [] };
+    const requests = await reader.table(requestsTable);
+    const screen = await reader.table(screenTable);
+    return {
+      ...node,
+      ownBytes: own,
+      sharedBytes: shared,
+      memory: reader.spaces[0]?.bytes ?? 0,
+      pages: pagesWithContent(reader),
+      pendingRequests: requests?.requests.length ?? 0,
+      disks: disks.map(({ device, layer, size }) => ({ device, size, ...(layer === undefined ? {} : { layer }) })),
+      ...(screen === undefined ? {} : { screen: screenView(screen) }),
+    };
+  } finally {
+    await reader.close();
+  }
+}
+
+export function screenView({ columns, rows, lines }: Screen): ScreenText {
+  return { columns, rows, lines };
+}
+
+function pagesWithContent(reader: CheckpointReader): number {
+  return reader.runs(0).reduce((sum, { block, count }) => (block === ZERO_BLOCK ? sum : sum + count), 0);
+}
+
+/** How many pages of two checkpoints are stored at different places, and how many there are. */
+export function comparePages(from: CheckpointReader, to: CheckpointReader): { changed: number; total: number } {
+  const [left, right] = [from.runs(0), to.runs(0)];
+  const total = Math.max(lengthOf(left), lengthOf(right));
+  let same = 0;
+  for (let a = 0, b = 0; a < left.length && b < right.length; ) {
+    const [one, other] = [left[a]!, right[b]!];
+    const first = Math.max(one.first, other.first);
+    const end = Math.min(one.first + one.count, other.first + other.count);
+    if (first < end && samePlace(one, other, first)) same += end - first;
+    if (one.first + one.count <= other.first + other.count) a += 1;
+    else b += 1;
+  }
+  return { changed: total - same, total };
+}
+
+type Run = ReturnType<CheckpointReader['runs']>[number];
+
+function samePlace(one: Run, other: Run, page: number): boolean {
+  if (one.block === ZERO_BLOCK || other.block === ZERO_BLOCK) return one.block === other.block;
+  if (one.file.id !== other.file.id || one.block !== other.block) return false;
+  return one.slot + page - one.first === other.slot + page - other.first;
+}
+
+function lengthOf(runs: readonly Run[]): number {
+  const last = runs.at(-1);
+  return last === undefined ? 0 : last.first + last.count;
+}
+
+export function retentionPolicy({ last, hourly, daily }: Retention): RetentionPolicy {
+  return {
+    latest: last,
+    periods: [
+      { milliseconds: HOUR, count: hourly },
+      { milliseconds: 24 * HOUR, count: daily },
+    ],
+  };
+}
+
+/** How many files a checkpoint that builds on this one would need; 0 without one. */
+export function chainLength(tree: CheckpointTree, id: string | undefined): number {
+  const bases = new Map(tree.nodes.map(node => [node.id, node.base]));
+  let length = 0;
+  for (let at = id; at !== undefined && length < bases.size; at = bases.get(at)) length += 1;
+  return length;
+}
