@@ -122,9 +122,16 @@ export class TreeState {
   /** Keeps the tree true while the view is there; returns what ends it. */
   follow(): () => void {
     void this.load();
-    return this.session.onEvent(({ event }) => {
+    const endSession = this.session.onEvent(({ event }) => {
       if (event === 'tree' || event === 'checkpoint') void this.load();
     });
+    const endApp = this.session.app.onEvent(event => {
+      if (event.event === 'connection' && event.state === 'back') void this.load();
+    });
+    return () => {
+      endSession();
+      endApp();
+    };
   }
 
   #adopt(tree: CheckpointTreeView): void {

@@ -48,7 +48,7 @@ export interface TreeShape {
 export function checkpointsOf(count: number, seed: number, shape: TreeShape = {}): CheckpointNode[] {
   const random = new Random(seed);
   const nodes: CheckpointNode[] = [];
-  let takenAt = NOW - count * 47 * 60_000 - 5 * 86_400_000;
+  let takenAt = 0;
   let tip: CheckpointNode | undefined;
   for (let index = 0; index < count; index += 1) {
     takenAt += Math.floor((4 + fraction(random) * fraction(random) * 160) * 60_000);
@@ -73,7 +73,13 @@ export function checkpointsOf(count: number, seed: number, shape: TreeShape = {}
     };
     nodes.push(tip);
   }
-  return nodes.map((node, index) => ({ ...node, current: index === nodes.length - 1 }));
+  // The last was taken some minutes ago.
+  const shift = NOW - 7 * 60_000 - takenAt;
+  return nodes.map((node, index) => ({
+    ...node,
+    takenAt: node.takenAt + shift,
+    current: index === nodes.length - 1,
+  }));
 }
 
 export function present(parent: string): { id: string; parent: string; takenAt: number } {
