@@ -128,6 +128,15 @@ describe('DiskLink and DiskServer', () => {
     expect(disk.log).toEqual(['flush', 'discard 512 1024', 'write-zeroes 4096 512']);
   });
 
+  it('tells the hart of a disk that has got larger', async () => {
+    const { server, link } = setUp();
+    const heard: number[] = [];
+    link.disks[0]!.whenResized?.(size => heard.push(size));
+    server.announceSize(0, 2 * DISK);
+    link.poll();
+    expect([link.disks[0]!.size, heard]).toEqual([2 * DISK, [2 * DISK]]);
+  });
+
   it('completes requests in the order in which the disk does', async () => {
     const { disk, server, link, submit } = setUp();
     disk.hold = true;

@@ -10,6 +10,7 @@ import {
   type Completion,
   type DiskRecord,
   decodeCompletion,
+  decodeResize,
   encodeMoment,
   encodeRequest,
   MOST_SEGMENTS,
@@ -72,7 +73,7 @@ interface Operation {
 
 /** All disks of a machine, on the hart thread. */
 export class DiskLink {
-  readonly disks: readonly BlockBackend[];
+  readonly #remote: readonly RemoteDisk[];
   readonly #requests: RecordRing;
   readonly #completions: RecordRing;
   readonly #ioBell: Doorbell;
@@ -89,7 +90,11 @@ export class DiskLink {
     this.#requests = RecordRing.over(buffers.requests);
     this.#completions = RecordRing.over(buffers.completions);
     this.#ioBell = ioBell;
-    this.disks = shapes.map((shape, index) => new RemoteDisk(this, index, shape));
+    this.#remote = shapes.map((shape, index) => new RemoteDisk(this, index, shape));
+  }
+
+  get disks(): readonly BlockBackend[] {
+    return this.#remote;
   }
 
   /** Records that the I/O thread has not completed. */
@@ -131,7 +136,9 @@ export class DiskLink {
     let taken = 0;
     for (let record = this.#completions.shift(); record !== undefined; record = this.#completions.shift()) {
       taken += 1;
-      this.#complete(decodeCompletion(record));
+      const resize = decodeResize(record);
+      if (resize === undefined) this.#complete(decodeCompletion(record));
+      else this.#remote[resize.disk]?.resize(resize.size);
     }
     if (taken > MANY_COMPLETIONS) this.#ioBell.ring();
     this.#push();
@@ -170,16 +177,30 @@ export class DiskLink {
 
 /** One disk as the hart's devices see it. `done` is called by a later `DiskLink.poll`. */
 class RemoteDisk implements BlockBackend {
-  readonly size: number;
   readonly readonly: boolean;
   readonly #link: DiskLink;
   readonly #index: number;
+  #size: number;
+  #whenResized: (size: number) => void = () => {};
 
   constructor(link: DiskLink, index: number, shape: DiskShape) {
     this.#link = link;
     this.#index = index;
-    this.size = shape.size;
+    this.#size = shape.size;
     this.readonly = shape.readonly;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  whenResized(listener: (size: number) => void): void {
+    this.#whenResized = listener;
+  }
+
+  resize(size: number): void {
+    this.#size = size;
+    this.#whenResized(size);
   }
 
   submit(request: BlockRequest, done: (status: BlockStatus) => void): void {

@@ -4,6 +4,7 @@
 //               then for each segment: address in machine memory f64, length f64
 //   moment      as a request with kind 255 and nothing else: what comes after it is new, what came before is pending (C6)
 //   completion  0 tag u32, 4 status u8
+//   resize      0 disk u32, 4 255 u8, 5 zero, 8 size f64; on the way of completions
 //
 // Both ends are ours, in one process; a record that breaks this is a mistake of ours, not hostile input.
 import { machineAddress } from '../base/addresses.ts';
@@ -96,6 +97,31 @@ export function decodeCompletion(record: Uint8Array): Completion {
   const status = STATUSES[view.getUint8(4)];
   if (status === undefined) throw malformed(record);
   return { tag: view.getUint32(0, true), status };
+}
+
+const RESIZE = 255;
+
+/** A disk has got larger. */
+export interface DiskResize {
+  readonly disk: number;
+  /** In bytes. */
+  readonly size: number;
+}
+
+export function encodeResize({ disk, size }: DiskResize): Uint8Array<ArrayBuffer> {
+  const record = new Uint8Array(2 * COMPLETION);
+  const view = new DataView(record.buffer);
+  view.setUint32(0, disk, true);
+  view.setUint8(4, RESIZE);
+  view.setFloat64(8, size, true);
+  return record;
+}
+
+/** Undefined for a completion. */
+export function decodeResize(record: Uint8Array): DiskResize | undefined {
+  if (record[4] !== RESIZE) return undefined;
+  const view = viewOf(record, 2 * COMPLETION);
+  return { disk: view.getUint32(0, true), size: view.getFloat64(8, true) };
 }
 
 /** The worse of two results: what a request made of several pieces reports. */

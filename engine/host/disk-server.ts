@@ -5,7 +5,7 @@ import { RecordRing } from '../base/shared-ring.ts';
 import type { BlockStatus } from '../devices/virtio/block/backend.ts';
 import type { Disk } from '../disk/disk.ts';
 import type { DiskBuffers } from './disk-link.ts';
-import { type DiskRecord, decodeRequest, encodeCompletion, isMoment } from './disk-protocol.ts';
+import { type DiskRecord, decodeRequest, encodeCompletion, encodeResize, isMoment } from './disk-protocol.ts';
 import type { Doorbell } from './doorbell.ts';
 
 /** Requests that run at once. The host runs four file operations at a time; the rest only must not starve them. */
@@ -84,6 +84,13 @@ export class DiskServer {
       this.#whenFinished.push(resolve);
       this.pump();
     });
+  }
+
+  /** Tells the guest that a disk has got larger. */
+  announceSize(disk: number, size: number): void {
+    if (this.#hartEnded) return;
+    this.#waiting.push(encodeResize({ disk, size }));
+    this.#deliver();
   }
 
   async #serve(record: DiskRecord): Promise<void> {

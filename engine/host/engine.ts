@@ -180,6 +180,7 @@ export class Engine {
       case 'disk-job-cancel':
       case 'disk-job-limit':
       case 'disk-recorded':
+      case 'disk-bitmap':
         if (this.#run === undefined) throw new AfterimageError('state', 'The machine has no disks yet');
         this.#run.diskJobs.obey(command);
         break;
@@ -250,7 +251,12 @@ export class Engine {
       });
       const listening = this.#ioBell.listen(() => this.#pump());
       listening.done.catch(thrown => this.fail(thrown));
-      const diskJobs = new DiskJobs(disks, event => this.#link.send(event));
+      const diskJobs = new DiskJobs(
+        disks,
+        event => this.#link.send(event),
+        (disk, size) => diskServer.announceSize(disk, size),
+      );
+      diskJobs.tellInterrupted().catch(thrown => this.#warn(AfterimageError.from(thrown)));
       const hart = new HartPort(ours, this.#hartBell);
       this.#run = {
         settings,

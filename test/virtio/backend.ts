@@ -12,12 +12,13 @@ interface Waiting {
  */
 export class ScriptedBackend implements BlockBackend {
   readonly readonly: boolean;
-  readonly content: Uint8Array;
+  content: Uint8Array;
   readonly log: BlockRequest[] = [];
   readonly waiting: Waiting[] = [];
   /** Completes each request before `submit` returns. */
   immediate = false;
   readonly #memory: FakeMemory;
+  #whenResized: (size: number) => void = () => {};
 
   constructor(memory: FakeMemory, size: number, readonly = false) {
     this.#memory = memory;
@@ -27,6 +28,17 @@ export class ScriptedBackend implements BlockBackend {
 
   get size(): number {
     return this.content.length;
+  }
+
+  whenResized(listener: (size: number) => void): void {
+    this.#whenResized = listener;
+  }
+
+  grow(size: number): void {
+    const before = this.content;
+    this.content = new Uint8Array(size);
+    this.content.set(before);
+    this.#whenResized(size);
   }
 
   submit(request: BlockRequest, done: (status: BlockStatus) => void): void {

@@ -26,6 +26,20 @@ describe('virtio-blk', () => {
     expect(block.surroundings.errorCount).toBe(0);
   });
 
+  it('tells the driver of a disk that has got larger, and serves what is new', () => {
+    const block = new BlockDriver({ sectors: 64 });
+    const capacity = () => block.device.read(REGISTER.CONFIG, 4);
+    expect([capacity(), block.run(TYPE.OUT, 64, pattern(512, 1)).status]).toEqual([64, RESULT.IOERR]);
+    block.driver.acknowledge();
+    const generation = block.device.read(REGISTER.CONFIG_GENERATION, 4);
+    block.backend.grow(128 * 512);
+    expect(block.driver.acknowledge()).toEqual({ used: false, config: true });
+    expect(capacity()).toBe(128);
+    expect(block.device.read(REGISTER.CONFIG_GENERATION, 4)).not.toBe(generation);
+    expect(block.run(TYPE.OUT, 127, pattern(512, 1)).status).toBe(RESULT.OK);
+    expect(block.run(TYPE.OUT, 128, pattern(512, 1)).status).toBe(RESULT.IOERR);
+  });
+
   it('takes requests cut into descriptors anywhere', () => {
     const block = new BlockDriver({ sectors: 64 });
     const { driver, queue, backend } = block;

@@ -21,9 +21,11 @@ export type BlockStatus = 'ok' | 'io-error' | 'unsupported';
  * submission. A flush covers the writes that completed before it was submitted.
  */
 export interface BlockBackend {
-  /** In bytes, a multiple of 512. */
+  /** In bytes, a multiple of 512. May grow. */
   readonly size: number;
   readonly readonly: boolean;
+  /** Has the listener called on the hart thread each time that the disk has got larger, with its size in bytes. */
+  whenResized?(listener: (size: number) => void): void;
   /** `done` is called once, on the hart thread: later, or before `submit` returns. Never throws. */
   submit(request: BlockRequest, done: (status: BlockStatus) => void): void;
 }

@@ -8,7 +8,16 @@ import { LARGEST_QUEUE, type SplitQueue } from '../queue/queue.ts';
 import { type VirtioModel, type VirtioParts, VirtioTransport } from '../transport/transport.ts';
 import type { BlockBackend, BlockRequestKind, BlockStatus } from './backend.ts';
 import { type InFlight, InFlightTable, loadInFlight, saveInFlight } from './in-flight.ts';
-import { BLOCK_DEVICE, blockConfig, blockFeatures, blockId, FEATURE, ID_BYTES, RESULT } from './protocol.ts';
+import {
+  BLOCK_DEVICE,
+  blockConfig,
+  blockFeatures,
+  blockId,
+  FEATURE,
+  ID_BYTES,
+  RESULT,
+  setCapacity,
+} from './protocol.ts';
 import { type AskedOfDisk, type DiskFacts, OUTSIDE_RAM, parseRequest } from './request.ts';
 import { type BlockState, blockSection } from './state.ts';
 
@@ -57,21 +66,33 @@ export class VirtioBlock implements MmioDevice, VirtioModel, Saves<BlockState> {
   #heldBack = false;
 
   constructor(parts: BlockParts) {
-    const { size, readonly } = parts.backend;
+    const { backend } = parts;
+    const { size, readonly } = backend;
     this.name = parts.name;
-    this.#backend = parts.backend;
+    this.#backend = backend;
     this.#serial = blockId(parts.serial);
+    // Header and status take a descriptor each.
+    const config = blockConfig(size, readonly, LARGEST_QUEUE - 2);
     const shape = {
       deviceId: BLOCK_DEVICE,
       features: blockFeatures(readonly),
       queueSizes: [LARGEST_QUEUE],
-      // Header and status take a descriptor each.
-      config: blockConfig(size, readonly, LARGEST_QUEUE - 2),
+      config,
     };
     this.#transport = new VirtioTransport(parts, shape, this);
     // One queue was asked for just above.
     this.#queue = this.#transport.queues[0]!;
-    this.#disk = { size, readonly, accepted: feature => this.#transport.accepted(feature) };
+    this.#disk = {
+      get size() {
+        return backend.size;
+      },
+      readonly,
+      accepted: feature => this.#transport.accepted(feature),
+    };
+    backend.whenResized?.(grown => {
+      setCapacity(config, grown);
+      this.#transport.configChanged();
+    });
   }
 
   /**

@@ -39,7 +39,7 @@ export function blockFeatures(readonly: boolean): number {
 export function blockConfig(size: number, readonly: boolean, segments: number): Uint8Array {
   const bytes = new Uint8Array(CONFIG_BYTES);
   const view = new DataView(bytes.buffer);
-  view.setBigUint64(0, BigInt(Math.floor(size / SECTOR_BYTES)), true);
+  setCapacity(bytes, size);
   view.setUint32(12, segments, true);
   view.setUint32(20, SECTOR_BYTES, true);
   if (readonly) return bytes;
@@ -50,6 +50,11 @@ export function blockConfig(size: number, readonly: boolean, segments: number): 
   view.setUint32(52, 1, true);
   view.setUint8(56, 1);
   return bytes;
+}
+
+/** Sets the size in bytes. */
+export function setCapacity(config: Uint8Array, size: number): void {
+  new DataView(config.buffer, config.byteOffset).setBigUint64(0, BigInt(Math.floor(size / SECTOR_BYTES)), true);
 }
 
 /** The disk's name as GET_ID gives it: at most 20 bytes of ASCII, filled up with zeroes. */
