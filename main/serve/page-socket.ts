@@ -3,6 +3,7 @@ import type { RawData, WebSocket } from 'ws';
 import { decodeLine, encodeLine } from '../../engine/api/control-wire.ts';
 import { AfterimageError } from '../../engine/base/errors.ts';
 import { check } from '../../preload/contract/check.ts';
+import type { ConsoleMessage } from '../../preload/contract/console.ts';
 import {
   packConsoleBytes,
   type SocketMessage,
@@ -92,14 +93,18 @@ export class PageSocket {
   #open(console: number, machine: string): void {
     try {
       if (this.#consoles.has(console)) throw new AfterimageError('usage', 'This console is open already');
-      // What the machine says comes after the answer.
+      // What the console says comes after the answer to this.
+      const early: ConsoleMessage[] = [];
+      let answered = false;
+      const pass = (message: ConsoleMessage) => {
+        if (!answered) early.push(message);
+        else if (message.kind === 'output') this.#output(console, message.bytes);
+        else this.#send({ kind: 'console', console, message });
+      };
+      const opened = this.#page.openConsole(machine, { send: pass });
+      answered = true;
       this.#send({ kind: 'console-opened', console });
-      const opened = this.#page.openConsole(machine, {
-        send: message => {
-          if (message.kind === 'output') this.#output(console, message.bytes);
-          else this.#send({ kind: 'console', console, message });
-        },
-      });
+      for (const message of early) pass(message);
       this.#consoles.set(console, opened);
     } catch (thrown) {
       const error = this.#app.report(thrown, 'console');
