@@ -19,6 +19,9 @@ export interface ClusterCodecs {
   zstd(bytes: Uint8Array): Bytes;
 }
 
+/** In the context of errors about the content of one cluster, which say nothing about the rest of the image. */
+export const DURING_DECOMPRESS = 'decompress cluster';
+
 const ZSTD_MAGIC = 0xfd2fb528;
 
 /** Length of the zstd frame at the start of `bytes` (RFC 8878, section 3.1.1), or undefined if there is no whole one. */
@@ -83,7 +86,7 @@ export class Decompressor {
     if (codecs === undefined) throw new AfterimageError('unsupported', 'Nothing here can decompress clusters');
     const { clusterSize } = this.#storage;
     const bytes = await this.#storage.readBytes(entry.host, entry.compressedLength);
-    const during = 'decompress cluster';
+    const during = DURING_DECOMPRESS;
     let content: Uint8Array;
     try {
       content =

@@ -5,7 +5,7 @@ import { RangeLock } from '../range-lock.ts';
 import { checkRequest, type DiskOperation, refusal } from '../request.ts';
 import { saveBitmaps } from './bitmap-save.ts';
 import { Bitmaps } from './bitmaps.ts';
-import { type ClusterCodecs, Decompressor } from './compressed.ts';
+import { type ClusterCodecs, Decompressor, DURING_DECOMPRESS } from './compressed.ts';
 import type { EraseKind } from './eraser.ts';
 import { hasBit, INCOMPATIBLE_CORRUPT, INCOMPATIBLE_DIRTY } from './features.ts';
 import { type Header, readHeader } from './header.ts';
@@ -15,7 +15,7 @@ import { Reader, type Run, type RunKind } from './reader.ts';
 import { repairImage } from './repair.ts';
 import { readSnapshots, type Snapshot } from './snapshots.ts';
 import { Storage } from './storage.ts';
-import { clearAutoclear, INCOMPATIBLE_AT, prepareWriting, type Writing } from './writing.ts';
+import { clearAutoclear, INCOMPATIBLE_AT, markCorrupt, prepareWriting, type Writing } from './writing.ts';
 
 export interface Qcow2Options {
   /** The disk below, when the header names one. Not closed with the image. */
@@ -46,6 +46,8 @@ export class Qcow2Image implements Disk {
   /** What `#writing` has given: most writes need not wait for it. */
   #ready: Writing | undefined;
   #closed = false;
+  /** Why the image is not to be changed any more. */
+  #damage: AfterimageError | undefined;
 
   private constructor(storage: Storage, header: Header, mapping: Mapping, options: Qcow2Options) {
     this.header = header;
@@ -164,8 +166,25 @@ export class Qcow2Image implements Disk {
     step: () => Promise<Result>,
   ): Promise<Result> {
     // Waiting for others counts as running: `close` must not overtake it.
-    return this.#grace.during(() => this.#requests.run(offset, length, mode, step));
+    if (mode === 'exclusive' && this.#damage !== undefined) return Promise.reject(this.#damage);
+    const failed = mode === 'exclusive' ? this.#changeFailed : undefined;
+    return this.#grace.during(() => this.#requests.run(offset, length, mode, step), failed);
   }
+
+  /**
+   * After a change that met damaged metadata the image is marked as damaged, as QEMU does it, and not changed any more:
+   * what else is wrong with it nobody knows. Reads go on, and so do flushes of what was written before.
+   */
+  readonly #changeFailed = async (thrown: unknown): Promise<void> => {
+    if (!(thrown instanceof AfterimageError) || thrown.kind !== 'corrupt' || this.#damage !== undefined) return;
+    // Of another layer, or only the content of one cluster.
+    const { file, during } = thrown.context;
+    if (file !== this.#storage.file.name || during === DURING_DECOMPRESS) return;
+    this.#damage = thrown;
+    if (this.header.version < 3) return;
+    // The autoclear bits and the rest of the header stay as they are. The guest's request fails in any case.
+    await markCorrupt(this.#storage).catch(() => undefined);
+  };
 
   /**
    * Where the bytes of a range are: runs in order from `offset`, that may end before the range does (`MOST_RUNS`).

@@ -37,11 +37,15 @@ export class Grace {
   #current = new Generation();
   #earlier: Promise<void> = Promise.resolve();
 
-  async during<Result>(step: () => Promise<Result>): Promise<Result> {
+  /** Runs a request; `failed` hears of its failure before anyone else does. */
+  async during<Result>(step: () => Promise<Result>, failed?: (thrown: unknown) => Promise<void>): Promise<Result> {
     const generation = this.#current;
     generation.running += 1;
     try {
       return await step();
+    } catch (thrown) {
+      await failed?.(thrown);
+      throw thrown;
     } finally {
       generation.running -= 1;
       if (generation.closed && generation.running === 0) generation.drained();

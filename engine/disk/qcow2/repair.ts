@@ -4,7 +4,7 @@ import type { HostFile } from '../disk.ts';
 import { viewOf, writeU64 } from './bytes.ts';
 import { Census } from './census.ts';
 import { type CheckReport, checkImage, type Leak, type Survey, surveyImage } from './check.ts';
-import { decodeEntry, decodeTableEntry, encodeEntry, encodeTableEntry, entryShape } from './entries.ts';
+import { decodeEntry, decodeTableEntry, encodeEntry, encodeTableEntry, entryShape, UNALLOCATED } from './entries.ts';
 import { INCOMPATIBLE_CORRUPT, INCOMPATIBLE_DIRTY, withBit } from './features.ts';
 import type { Header } from './header.ts';
 import * as limits from './limits.ts';
@@ -20,6 +20,13 @@ export interface RepairReport {
   readonly after: CheckReport;
   /** All refcounts were written anew, at the end of the file. */
   readonly rebuilt: boolean;
+  /** Guest clusters whose place cannot be told and that read as zeroes now. */
+  readonly lost: number;
+}
+
+export interface RepairOptions {
+  /** Entries that point nowhere become zeroes: what they pointed to is given up. They are left alone without it. */
+  readonly giveUpLost?: boolean;
 }
 
 /**
@@ -27,11 +34,17 @@ export interface RepairReport {
  * are left as they are and stay in the report: only their owner can say what to do about lost data. A power cut leaves
  * the image as damaged as it was, or less. Errors: those of `checkImage`; `unsupported` when a count does not fit.
  */
-export async function repairImage(file: HostFile): Promise<RepairReport> {
-  const survey = await surveyImage(file);
+export async function repairImage(file: HostFile, options: RepairOptions = {}): Promise<RepairReport> {
+  let survey = await surveyImage(file);
+  const before = survey.report;
+  let lost = 0;
+  if (options.giveUpLost === true && survey.beyondRepair > 0) {
+    lost = await giveUpLost(survey);
+    survey = await surveyImage(file);
+  }
   const { report, storage, header, beyondRepair } = survey;
   if (report.corruptions === 0 && report.leaks === 0 && !report.dirty && !report.markedCorrupt) {
-    return { before: report, after: report, rebuilt: false };
+    return { before, after: report, rebuilt: false, lost };
   }
   const rebuilt = survey.refcountsBroken || report.dirty;
   let own = survey.own;
@@ -46,7 +59,34 @@ export async function repairImage(file: HostFile): Promise<RepairReport> {
     await writeIncompatible(storage, bits);
     await storage.flush();
   }
-  return { before: report, after: await checkImage(file), rebuilt };
+  return { before, after: await checkImage(file), rebuilt, lost };
+}
+
+/**
+ * Makes entries of the active L2 tables zero that cannot be followed. What the backing file has there is not shown: it
+ * is older. A version without zero clusters can do that only without a backing file.
+ */
+async function giveUpLost({ storage, header }: Survey): Promise<number> {
+  const shape = entryShape(header);
+  if (header.version < 3 && header.backing !== undefined) return 0;
+  const zero = { ...UNALLOCATED, zero: header.version < 3 ? 0 : shape.all };
+  const end = Math.ceil(storage.end / header.clusterSize) * header.clusterSize;
+  let lost = 0;
+  for (const table of await activeL2Tables(storage, header)) {
+    const bytes = await storage.readBytes(table, header.clusterSize);
+    const view = viewOf(bytes);
+    const already = lost;
+    for (let at = 0; at < header.clusterSize; at += shape.entryBytes) {
+      const entry = decodeEntry(view, at, shape);
+      const follows = typeof entry !== 'string' && (entry.host === 0 || entry.host < storage.end);
+      if (follows && entry.host + entry.compressedLength <= end) continue;
+      encodeEntry(view, at, zero, shape);
+      lost += 1;
+    }
+    if (lost > already) await storage.write(table, [bytes]);
+  }
+  await storage.flush();
+  return lost;
 }
 
 async function lowerRefcounts(storage: Storage, header: Header, leaks: readonly Leak[]): Promise<void> {

@@ -6,7 +6,7 @@ import { viewOf } from './bytes.ts';
 import { Committer } from './commit.ts';
 import type { ClusterCodecs, Decompressor } from './compressed.ts';
 import { Eraser } from './eraser.ts';
-import { keptAutoclear } from './features.ts';
+import { INCOMPATIBLE_CORRUPT, keptAutoclear, withBit } from './features.ts';
 import type { Header } from './header.ts';
 import { Layout } from './layout.ts';
 import { REFCOUNT_CACHE_BYTES } from './limits.ts';
@@ -101,6 +101,13 @@ export async function writeAutoclear(storage: Storage, bits: bigint): Promise<vo
   const field = new Uint8Array(8);
   viewOf(field).setBigUint64(0, bits);
   await storage.write(AUTOCLEAR_AT, [field]);
+}
+
+/** Sets the bit for damaged metadata in the file, durably; what else is set there stays. */
+export async function markCorrupt(storage: Storage): Promise<void> {
+  const field = await storage.readBytes(INCOMPATIBLE_AT, 8);
+  await writeIncompatible(storage, withBit(viewOf(field).getBigUint64(0), INCOMPATIBLE_CORRUPT, true));
+  await storage.flush();
 }
 
 export async function writeIncompatible(storage: Storage, bits: bigint): Promise<void> {
