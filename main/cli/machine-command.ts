@@ -86,12 +86,13 @@ export function fail(what: string, machine: string | undefined, options: CommonO
 
 /** `cannot checkpoint 'web': disks/a.qcow2: no space is left on the host; make room and try again`. */
 export function explainStep(error: PlainError, what: string, machine: string | undefined): string {
-  const { during, lastWords } = error.context;
+  const { during, lastWords, path, file } = error.context;
   const subject = machine === undefined ? '' : ` '${printable(machine)}'`;
   // A step that the command's name tells already is not told twice.
   const step = typeof during === 'string' && during !== what ? ` (${printable(during)})` : '';
+  const named = { ...error, context: { ...error.context, path: path ?? file } };
   const words = typeof lastWords === 'string' ? `; it said: ${printable(lastWords)}` : '';
-  return `cannot ${what}${subject}${step}: ${explain(error)}${words}`;
+  return `cannot ${what}${subject}${step}: ${explain(named)}${words}`;
 }
 
 /** Does something with one machine, with its process. */

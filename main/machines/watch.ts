@@ -26,12 +26,16 @@ const WATCHED = new Set([RECORD_FILE, SOCKET_FILE, SOCKET_PATH_FILE]);
 /** Changes come in groups: a file is written, renamed, its folder too. */
 const GROUP_MILLISECONDS = 50;
 
+/** Nothing on disk tells what a machine's process does, or that it was killed: those that have one are asked. */
+const ASK_MILLISECONDS = 1000;
+
 /** Watches until it is closed. */
 export class LibraryWatch {
   readonly #parts: WatchParts;
   readonly #known = new Map<string, { readonly entry: MachineEntry; readonly text: string }>();
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #lookAt = 0;
   #reading = false;
   #again = false;
   #closed = false;
@@ -44,7 +48,7 @@ export class LibraryWatch {
   /** `before` is what the caller knows already; all else is announced as having appeared. */
   static async start(parts: WatchParts, before: readonly MachineEntry[]): Promise<LibraryWatch> {
     const watch = new LibraryWatch(parts);
-    for (const entry of before) watch.#known.set(entry.folder, { entry, text: JSON.stringify(entry) });
+    for (const entry of before) watch.#known.set(entry.folder, { entry, text: essence(entry) });
     watch.#libraryThere = await isThere(parts.folder);
     // Loaded only by those that watch.
     const { watch: watchFiles } = await import('chokidar');
@@ -66,17 +70,25 @@ export class LibraryWatch {
 
   /** Looks again soon; for those who know that something has changed. */
   refresh(): void {
-    if (this.#closed || this.#timer !== undefined) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      void this.#look();
-    }, GROUP_MILLISECONDS);
+    this.#lookIn(GROUP_MILLISECONDS);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
     await this.#watcher?.close();
+  }
+
+  /** The earlier of two times counts. */
+  #lookIn(milliseconds: number): void {
+    const at = performance.now() + milliseconds;
+    if (this.#closed || (this.#timer !== undefined && this.#lookAt <= at)) return;
+    clearTimeout(this.#timer);
+    this.#lookAt = at;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      void this.#look();
+    }, milliseconds);
   }
 
   #isOfInterest(name: string): boolean {
@@ -100,6 +112,7 @@ export class LibraryWatch {
     } finally {
       this.#reading = false;
       if (this.#again) this.refresh();
+      else if ([...this.#known.values()].some(({ entry }) => hasProcess(entry))) this.#lookIn(ASK_MILLISECONDS);
       this.#again = false;
     }
   }
@@ -116,12 +129,23 @@ export class LibraryWatch {
     }
     for (const entry of entries) {
       const before = this.#known.get(entry.folder);
-      const text = JSON.stringify(entry);
+      const text = essence(entry);
       if (before?.text === text) continue;
       this.#known.set(entry.folder, { entry, text });
       onChange({ kind: before === undefined ? 'appeared' : 'changed', entry });
     }
   }
+}
+
+/** What counts as a change; how many instructions a machine has run does not. */
+function essence(entry: MachineEntry): string {
+  if (entry.kind === 'broken') return JSON.stringify(entry);
+  const { state, pid, pausedBy, error, position } = entry.status;
+  return JSON.stringify({ ...entry, status: { state, pid, pausedBy, error, position } });
+}
+
+function hasProcess(entry: MachineEntry): boolean {
+  return entry.kind === 'machine' && entry.status.pid !== 0;
 }
 
 async function isThere(folder: string): Promise<boolean> {
