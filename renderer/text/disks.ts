@@ -69,6 +69,7 @@ export const DISKS_TEXT = {
   summary: (size: string, allocated: string, count: number) => `${size} · ${allocated} allocated in ${layers(count)}`,
   unneededTotal: (size: string) => `${size} in layers that nobody needs`,
   layersOf: (device: string) => `Layers of ${device}`,
+  columns: { layer: 'Layer', allocated: 'On the host', ranges: 'Allocated ranges', needed: 'Needed by' },
   keys: 'Arrow keys move between layers, Enter opens the actions.',
   layer: {
     active: 'Active',

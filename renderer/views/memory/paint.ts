@@ -10,14 +10,16 @@ export interface Palette {
   readonly faded: number;
 }
 
-/** `rgb`: `#rrggbb`. Anything else is black. */
-export function word(rgb: string): number {
-  const digits = /^#([0-9a-f]{6})$/i.exec(rgb.trim())?.[1];
-  const value = digits === undefined ? 0 : Number.parseInt(digits, 16);
-  const red = value >>> 16;
-  const green = (value >>> 8) & 255;
-  const blue = value & 255;
-  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+/** A computed colour, `rgb(r, g, b)`, or `#rrggbb`. Anything else is black. */
+export function word(colour: string): number {
+  const text = colour.trim();
+  const digits = /^#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})$/i.exec(text);
+  const numbers = /^rgb\((\d+),? (\d+),? (\d+)\)$/.exec(text);
+  const [red, green, blue] =
+    digits !== null
+      ? digits.slice(1).map(part => Number.parseInt(part, 16))
+      : (numbers?.slice(1).map(part => Math.min(255, Number(part))) ?? []);
+  return ((255 << 24) | ((blue ?? 0) << 16) | ((green ?? 0) << 8) | (red ?? 0)) >>> 0;
 }
 
 export interface Picture {

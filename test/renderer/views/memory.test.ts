@@ -107,6 +107,7 @@ test('fewer bytes than cells leave the rest empty', () => {
 
 test('colours become words of the canvas', () => {
   expect(word('#102030')).toBe(0xff302010);
+  expect(word('rgb(16, 32, 48)')).toBe(0xff302010);
   expect(word('red')).toBe(0xff000000);
 });
 
