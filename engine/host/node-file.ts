@@ -83,8 +83,8 @@ class NodeFile implements HostFile {
     this.#descriptor = descriptor;
     this.#lock = lock;
     this.#puncher = new HolePuncher(descriptor);
-    this.#reads = atOnce ? new PromptCalls() : undefined;
-    this.#writes = atOnce ? new PromptCalls() : undefined;
+    this.#reads = atOnce ? new PromptCalls('read') : undefined;
+    this.#writes = atOnce ? new PromptCalls('write') : undefined;
   }
 
   size(): Promise<number> {

@@ -4,9 +4,13 @@ import { PromptCalls } from './prompt-calls.ts';
 const BYTES = 4096;
 
 /** A gate with a clock that calls move. */
-function bench() {
+function bench(kind: 'read' | 'write' = 'read', fromDisk = true) {
   let now = 1000;
-  const calls = new PromptCalls(() => now);
+  const calls = new PromptCalls(
+    kind,
+    () => now,
+    () => fromDisk,
+  );
   const call = (milliseconds: number) => {
     const began = calls.now;
     now += milliseconds;
@@ -44,6 +48,20 @@ describe('prompt calls', () => {
     // Its share, what was saved up, and the call that overdraws.
     expect(waited).toBeLessThanOrEqual(0.05 * (calls.now - began) + 10 + latency);
     expect(waited).toBeGreaterThan(0);
+  });
+
+  it('hold it up for a quarter of the time at most when nothing says that a disk was the reason', () => {
+    for (const { calls, call, pass } of [bench('read', false), bench('write')]) {
+      const began = calls.now;
+      let waited = 0;
+      while (calls.now - began < 100_000) {
+        if (calls.allows(BYTES)) {
+          call(0.5);
+          waited += 0.5;
+        } else pass(0.0625);
+      }
+      expect(waited / (calls.now - began)).toBeCloseTo(0.25, 2);
+    }
   });
 
   it('are not given up for a single slow one among many', () => {

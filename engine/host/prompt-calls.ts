@@ -4,17 +4,17 @@
 // that to another thread and waking it costs 4 to 40 µs. But a call that has to wait for a disk holds up all that this
 // thread does. Node cannot ask the host which of the two a call will be, so slow calls are paid from an account: waiting
 // takes from it, time adds to it, and while it is overdrawn all calls go to the pool. So the thread waits for disks for
-// at most WAITING_SHARE of its time, whatever the disk; a thread that is only not given the processor now and then is
-// not taken for a slow disk.
+// at most WAITING_SHARE of its time, whatever the disk. A call may also be slow because others had the processor; then
+// little is taken, for the pool would be slower still.
 
 import { statfs } from 'node:fs/promises';
 
 /**
  * File systems (linux/magic.h) whose calls end when a disk of this computer answers, at worst: ext2-4, XFS, Btrfs,
- * F2FS, bcachefs, ZFS, tmpfs, ramfs, overlayfs. A server of a network may never answer.
+ * F2FS, bcachefs, tmpfs, ramfs, overlayfs. A server of a network may never answer.
  */
 const LOCAL_FILE_SYSTEMS: readonly number[] = [
-  0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0xca451a4e, 0x2fc12fc1, 0x01021994, 0x858458f6, 0x794c7630,
+  0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0xca451a4e, 0x01021994, 0x858458f6, 0x794c7630,
 ];
 
 /** Whether calls on a file may be made at once, as long as they are prompt. False where that cannot be told. */
@@ -33,6 +33,10 @@ const MOST_BYTES = 128 * 1024;
 const PROMPT_MILLISECONDS = 0.02;
 const PROMPT_MILLISECONDS_A_BYTE = 0.000_000_5;
 const WAITING_SHARE = 0.05;
+/** What is taken, of the time of a slow call that has probably not waited for a disk. */
+const DOUBTFUL_SHARE = 0.2;
+/** Longer than the host keeps a thread from the processor on a busy day. */
+const CERTAIN_MILLISECONDS = 20;
 /** Most waiting that can be saved up. */
 const MOST_CREDIT_MILLISECONDS = 10;
 /** Time for such calls before everything else on this thread gets its turn. */
@@ -41,16 +45,30 @@ const TURN_MILLISECONDS = 0.25;
 let spent = 0;
 let turn: Promise<void> | undefined;
 
+/** Whether a disk has been read for this process since the last call of this: what explains a slow read. */
+function diskWasRead(): boolean {
+  const { fsRead } = process.resourceUsage();
+  const before = diskReads;
+  diskReads = fsRead;
+  return fsRead !== before;
+}
+
+let diskReads = 0;
+
 /** The account of one kind of call on one file. */
 export class PromptCalls {
+  readonly #kind: 'read' | 'write';
   readonly #clock: () => number;
+  readonly #diskWasRead: () => boolean;
   #credit = MOST_CREDIT_MILLISECONDS;
   /** When the credit was that. */
   #since: number;
 
   /** @param clock Milliseconds since any fixed moment. */
-  constructor(clock: () => number = () => performance.now()) {
+  constructor(kind: 'read' | 'write', clock: () => number = () => performance.now(), wasRead = diskWasRead) {
+    this.#kind = kind;
     this.#clock = clock;
+    this.#diskWasRead = wasRead;
     this.#since = clock();
   }
 
@@ -72,7 +90,8 @@ export class PromptCalls {
     spend(took);
     if (took <= PROMPT_MILLISECONDS + bytes * PROMPT_MILLISECONDS_A_BYTE) return;
     this.#earn(now);
-    this.#credit -= took;
+    const certain = took >= CERTAIN_MILLISECONDS || (this.#kind === 'read' && this.#diskWasRead());
+    this.#credit -= certain ? took : took * DOUBTFUL_SHARE;
   }
 
   #earn(now: number): void {
