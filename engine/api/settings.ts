@@ -9,6 +9,8 @@ export const GIB = 1024 * MIB;
 export const MEMORY_LIMITS = {
   /** Enough for a bare-metal program and the device tree; what a kernel needs more, its loader says. */
   smallest: 8 * MIB,
+  /** For the default guest: with less its kernel cannot unpack the initial RAM disk, and panics (88 MiB do, 92 do not). */
+  guest: 96 * MIB,
   /** RAM and the reserve for copies share the 4 GiB that one WebAssembly memory can address. */
   largest: 3 * GIB,
   /** RAM is a whole number of these, so that sizes in messages are exact. */

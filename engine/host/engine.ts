@@ -215,7 +215,7 @@ export class Engine {
     let trace: OutputFile | undefined;
     try {
       for (const disk of settings.disks) disks.push(await this.#parts.openDisk(disk));
-      if (settings.signature !== undefined) OutputFile.create(settings.signature.path).close();
+      if (settings.signature !== undefined) OutputFile.probe(settings.signature.path);
       if (settings.trace !== undefined) trace = OutputFile.create(settings.trace);
       const machineBytes = this.#parts.createMemory(settings, coreModule);
       const { memory } = machineBytes;

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { temporaryFolder } from '../../test/host/temporary-folder.ts';
@@ -28,6 +28,25 @@ async function otherProcess(file: string, mode: LockMode): Promise<{ process: Ch
 }
 
 describe('FileLock', () => {
+  it('knows a file by its other names', async () => {
+    const file = newFile();
+    const other = `${file}.other`;
+    linkSync(file, other);
+    const reader = await FileLock.take(file, 'read');
+    const second = await FileLock.take(other, 'read');
+    await expect(FileLock.take(other, 'write')).rejects.toMatchObject({ kind: 'locked' });
+    second.release();
+    reader.release();
+    const writer = await FileLock.take(file, 'write');
+    await expect(FileLock.take(other, 'read')).rejects.toMatchObject({
+      kind: 'locked',
+      message: /in use here already/,
+      context: { path: other },
+    });
+    writer.release();
+    (await FileLock.take(other, 'write')).release();
+  });
+
   it('lets one writer in and names it to the next', async () => {
     const file = newFile();
     const lock = await FileLock.take(file, 'write');

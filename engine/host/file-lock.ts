@@ -5,8 +5,9 @@
 //
 // A holder first adds its own name, then looks at the others: of two that come at the same time at least one sees the
 // other. Names of processes that have ended are removed by whoever finds them, so `kill -9` leaves nothing in the way.
+// A file that has several names (hard links) has several locks: within one process it is known by its inode as well.
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, readdirSync, realpathSync, rmdirSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { AfterimageError } from '../base/errors.ts';
 import { codeOf, hostError } from './host-errors.ts';
@@ -30,10 +31,14 @@ let exitWatched = false;
 export class FileLock {
   readonly #folder: string;
   readonly #name: string;
+  readonly #mode: LockMode;
+  readonly #inode: string;
 
-  private constructor(folder: string, name: string) {
+  private constructor(folder: string, mode: LockMode, inode: string) {
     this.#folder = folder;
-    this.#name = name;
+    this.#name = newName(mode);
+    this.#mode = mode;
+    this.#inode = inode;
   }
 
   /**
@@ -43,7 +48,8 @@ export class FileLock {
    */
   static async take(file: string, mode: LockMode): Promise<FileLock> {
     const folder = `${resolve(file)}.lock`;
-    const lock = new FileLock(folder, newName(mode));
+    const lock = new FileLock(folder, mode, inodeOf(file));
+    lock.#refuseOtherName(file);
     if (!lock.#add(file, mode)) {
       const writer = holdersOf(folder).find(holder => holder.mode === 'write');
       if (writer !== undefined) throw lockedBy(writer, file, folder);
@@ -62,6 +68,13 @@ export class FileLock {
       rmdirSync(this.#folder);
     } catch {
       // Others hold it too, or it is gone already.
+    }
+  }
+
+  #refuseOtherName(file: string): void {
+    for (const other of held) {
+      if (other.#inode !== this.#inode || other.#folder === this.#folder) continue;
+      if (this.#mode === 'write' || other.#mode === 'write') throw usedTwice(file, other.#folder);
     }
   }
 
@@ -121,6 +134,15 @@ function resolve(file: string): string {
   }
 }
 
+function inodeOf(file: string): string {
+  try {
+    const { dev, ino } = statSync(file, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch (thrown) {
+    throw hostError(thrown, file, 'find');
+  }
+}
+
 function newName(mode: LockMode): string {
   const { pid, started, host, boot } = ownIdentity();
   return `${mode}-${pid}-${started}-${host}-${boot}-${randomBytes(4).toString('hex')}`;
@@ -156,12 +178,20 @@ function parse(name: string): Holder | undefined {
 }
 
 function lockedBy(holder: Holder, file: string, folder: string): AfterimageError {
-  const ours = holder.pid === process.pid && holder.host === ownIdentity().host;
-  const who = ours ? 'this machine already' : `process ${holder.pid}`;
+  if (holder.pid === process.pid && holder.host === ownIdentity().host) return usedTwice(file, folder);
   const what = holder.mode === 'write' ? 'for writing' : 'for reading';
-  return new AfterimageError('locked', `The file is in use ${what} by ${who}`, {
+  return new AfterimageError('locked', `The file is in use ${what} by process ${holder.pid}`, {
     path: file,
     pid: holder.pid,
+    lock: folder,
+  });
+}
+
+/** By this very process: no other run has to end for it, and no lock is in the way. */
+function usedTwice(file: string, folder: string): AfterimageError {
+  return new AfterimageError('locked', 'The file is in use here already, under this or another name; only read-only it can be used twice', {
+    path: file,
+    pid: process.pid,
     lock: folder,
   });
 }

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { hostError } from './host-errors.ts';
 
 /** Bytes that are collected before the host is called: a commit log comes in lines of 50 bytes. */
@@ -15,6 +15,17 @@ export class OutputFile {
   static create(path: string): OutputFile {
     try {
       return new OutputFile(path, openSync(path, 'w'));
+    } catch (thrown) {
+      throw hostError(thrown, path, 'create');
+    }
+  }
+
+  /** Finds out whether the file can be written later, and leaves what is there, or is not there, as it is. */
+  static probe(path: string): void {
+    const present = existsSync(path);
+    try {
+      closeSync(openSync(path, 'a'));
+      if (!present) unlinkSync(path);
     } catch (thrown) {
       throw hostError(thrown, path, 'create');
     }

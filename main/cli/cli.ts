@@ -1,6 +1,6 @@
 // The command line: options, help, and how errors in them are told.
 import { Command, CommanderError, Option } from 'commander';
-import { GIB, MEMORY_LIMITS, MIB } from '../../engine/api/settings.ts';
+import { GIB, MEMORY_LIMITS, MIB, MOST_DISKS } from '../../engine/api/settings.ts';
 import { AfterimageError } from '../../engine/base/errors.ts';
 import { addApp } from '../serve/command.ts';
 import { addDisk } from './disk.ts';
@@ -30,12 +30,14 @@ Keys at a terminal:
   Ctrl-A h       help
   Ctrl-A Ctrl-A  send Ctrl-A to the guest
 
-A disk is FILE with any of ,readonly ,temporary (writes are dropped at the end)
-and ,format=raw or ,format=qcow2. Without a format it is qcow2 if its name ends in
+A machine has up to ${MOST_DISKS} disks, /dev/vda and so on in the order given. Each is FILE
+with any of ,readonly ,temporary (writes are dropped at the end) and ,format=raw
+or ,format=qcow2. Without a format it is qcow2 if its name ends in
 .qcow2, and raw otherwise: what is in it is never asked, for a guest can write
 anything into a raw disk. When the host runs out of room the machine waits for some.
 
-Memory is from ${MEMORY_LIMITS.smallest / MIB}M to ${MEMORY_LIMITS.largest / GIB}G in steps of 1M, ${MEMORY_LIMITS.usual / MIB}M if not given.
+Memory is from ${MEMORY_LIMITS.smallest / MIB}M to ${MEMORY_LIMITS.largest / GIB}G in steps of 1M, ${MEMORY_LIMITS.usual / MIB}M if not given;
+the default guest needs ${MEMORY_LIMITS.guest / MIB}M.
 
 With --json the console is on standard error, and standard output gets one object at
 the end: outcome (poweroff, fail, exit, limit, seen, not-seen, timeout, quit, signal,
@@ -61,7 +63,7 @@ export async function commandLine(arguments_: readonly string[], parts: CommandL
     .description('Runs RV64GC machines.')
     .option('-V, --version', 'print the version')
     .option('--json', 'with --version: everything about version and machine, as JSON')
-    .helpCommand(false)
+    .helpCommand('help [command]', 'print help for a command')
     // Options after a command are the command's own.
     .enablePositionalOptions()
     .allowExcessArguments()
@@ -86,10 +88,32 @@ export async function commandLine(arguments_: readonly string[], parts: CommandL
     await program.parseAsync(arguments_, { from: 'user' });
     return status;
   } catch (thrown) {
-    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? STATUS.ok : STATUS.usage;
-    complain(thrown);
-    return AfterimageError.from(thrown).kind === 'usage' ? STATUS.usage : STATUS.failed;
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return STATUS.ok;
+    const error = asError(thrown);
+    const failed = error.kind === 'usage' ? STATUS.usage : STATUS.failed;
+    // Commander has told its own errors.
+    if (!(thrown instanceof CommanderError)) complain(thrown);
+    if (wantsJson(arguments_)) process.stdout.write(`${JSON.stringify(failureJson(arguments_, failed, error))}\n`);
+    return failed;
   }
+}
+
+function asError(thrown: unknown): AfterimageError {
+  if (!(thrown instanceof CommanderError)) return AfterimageError.from(thrown);
+  return new AfterimageError('usage', thrown.message.replace(/^error: /, ''));
+}
+
+/** A script that asked for JSON gets it for mistakes in the arguments, too. */
+function wantsJson(arguments_: readonly string[]): boolean {
+  const end = arguments_.indexOf('--');
+  return (end < 0 ? arguments_ : arguments_.slice(0, end)).includes('--json');
+}
+
+/** In the form that the command gives its other failures. */
+function failureJson(arguments_: readonly string[], status: number, error: AfterimageError) {
+  const plain = error.toPlain();
+  if (arguments_[0] === 'run') return { outcome: 'failed', status, error: plain };
+  return { kind: 'failed', error: plain };
 }
 
 function addRun(program: Command): Command {

@@ -47,7 +47,8 @@ interface Common {
 
 /** Adds the commands; `ended` is told the exit status. Returns all of them, for the owner to settle error output. */
 export function addDisk(program: Command, ended: (status: number) => void): Command[] {
-  const disk = program.command('disk').description('create, inspect and change disk images').helpCommand(false);
+  const disk = program.command('disk').description('create, inspect and change disk images');
+  disk.helpCommand('help [command]', 'print help for a command');
   disk.enablePositionalOptions().addHelpText('after', HELP);
   const define = (name: string, description: string, words: string): Command =>
     disk

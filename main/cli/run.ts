@@ -1,10 +1,12 @@
 // `afterimage run`.
-import type {
-  BootSettings,
-  ConsoleSize,
-  DiskSettings,
-  MachineSettings,
-  SignatureGranularity,
+import {
+  type BootSettings,
+  type ConsoleSize,
+  type DiskSettings,
+  type MachineSettings,
+  MEMORY_LIMITS,
+  MIB,
+  type SignatureGranularity,
 } from '../../engine/api/settings.ts';
 import { AfterimageError } from '../../engine/base/errors.ts';
 import { explain } from './explain.ts';
@@ -88,12 +90,28 @@ function report(facts: RunFacts, options: RunOptions): number {
 
 /** What options do not go together, said before anything is opened. */
 function checkCombination(options: RunOptions): void {
+  checkFiles(options);
   const { elf, kernel, initrd, append, firmware, signature } = options;
   if (elf !== undefined && (kernel ?? initrd ?? append ?? firmware) !== undefined) {
     throw usage('--elf runs a program alone; it does not go with --kernel, --initrd, --append or --firmware');
   }
   if (initrd !== undefined && kernel === undefined) throw usage('--initrd needs the --kernel that it is for');
   if (signature !== undefined && elf === undefined) throw usage('--signature needs the --elf that writes it');
+}
+
+const FILE_OPTIONS = ['kernel', 'initrd', 'firmware', 'elf', 'input', 'signature', 'trace'] as const;
+/** Names of what this process has open, which the engine's process has not. */
+const OWN_STREAM = /^(-|\/dev\/(stdin|stdout|stderr|fd\/.*)|\/proc\/(self|\d+)\/fd\/.*)$/;
+
+function checkFiles(options: RunOptions): void {
+  const empty = FILE_OPTIONS.find(name => options[name] === '');
+  if (empty !== undefined) throw usage(`--${empty} needs the name of a file`);
+  for (const name of ['trace', 'signature'] as const) {
+    const file = options[name];
+    if (file !== undefined && OWN_STREAM.test(file)) {
+      throw usage(`--${name} needs a file of its own, not '${file}': standard output is the console's`);
+    }
+  }
 }
 
 async function bootSettings(
@@ -104,6 +122,9 @@ async function bootSettings(
   const { kernel, initrd, append, firmware, elf } = options;
   if (elf !== undefined) return { elf };
   if (kernel !== undefined || firmware !== undefined) return defined({ kernel, initrd, append, firmware });
+  if (options.memory < MEMORY_LIMITS.guest) {
+    throw usage(`the default guest needs a memory of ${MEMORY_LIMITS.guest / MIB}M at least`);
+  }
   // Loaded only now: most scripts bring their own files.
   const { ensureGuest } = await import('../../assets/guest/guest.ts');
   const progress = new GuestProgressLine(process.stderr);

@@ -14,6 +14,8 @@ import { ConsoleWatch } from './wait-for.ts';
 
 /** An engine told to stop flushes its disks and ends; a disk that hangs must not hang us too. */
 const STOP_PATIENCE_MILLISECONDS = 10_000;
+/** Disks are flushed in less; a person who waits longer is told for what. */
+const SILENCE_MILLISECONDS = 1000;
 /** After the run was cut short, output that nobody reads is not waited for. */
 const FLUSH_PATIENCE_MILLISECONDS = 1000;
 
@@ -107,9 +109,17 @@ export class Session {
     this.#decision = decision;
     this.#client.send({ kind: 'stop' });
     this.#timers.push(
+      setTimeout(() => this.#tellWaiting(), SILENCE_MILLISECONDS),
       setTimeout(() => this.#client.kill(), STOP_PATIENCE_MILLISECONDS),
       setTimeout(() => this.#cutShort.resolve(), FLUSH_PATIENCE_MILLISECONDS),
     );
+  }
+
+  #tellWaiting(): void {
+    const { source, terminal } = this.#options;
+    const keys = source.interactive ? '; Ctrl-A x again ends it at once' : '';
+    const seconds = STOP_PATIENCE_MILLISECONDS / 1000;
+    terminal.say(`afterimage: waiting up to ${seconds} s for the machine to write its disks and end${keys}`);
   }
 
   #hear(event: EngineEvent): void {

@@ -26,7 +26,6 @@ export const CONSOLE = {
   pasteByKeys: (keys: string) => `Press ${keys} to paste`,
   linkRefused: 'Only https links are opened',
   linkCopied: 'The address was copied instead.',
-  askLink: { title: 'Open this address?', text: 'A program in the guest wrote it.', confirm: 'Open in browser' },
   restored: (name: string, time: string) => `restored “${name}” of ${time}`,
   restarted: 'restarted',
   slow: 'Text is drawn without the graphics card, which takes longer.',

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../host/temporary-folder.ts';
@@ -125,6 +125,27 @@ describe('afterimage run', () => {
     });
   });
 
+  it('tells what it waits for when the machine does not end', async () => {
+    const disk = path.join(temporaryFolder(), 'disk.img');
+    writeFileSync(disk, new Uint8Array(1 << 20));
+    const command = Command.small(small('talk', '--disk', disk));
+    await command.shows('# ');
+    const [holder = ''] = readdirSync(`${disk}.lock`);
+    const engine = Number(holder.split('-')[1]);
+    process.kill(engine, 'SIGSTOP');
+    command.process.kill('SIGTERM');
+    await command.showsError('waiting up to 10 s for the machine to write its disks and end');
+    process.kill(engine, 'SIGCONT');
+    expect(await command.end()).toMatchObject({ status: 143 });
+  });
+
+  it('prints help, also as a command', async () => {
+    const [whole, run] = await Promise.all([['help'], ['help', 'run']].map(words => endOf(Command.small(words))));
+    expect(whole).toMatchObject({ status: 0, stderr: '' });
+    expect(whole!.stdout.toString()).toMatch('Usage: afterimage');
+    expect(run!.stdout.toString()).toMatch(/up to 6 disks, \/dev\/vda/);
+  });
+
   it('writes signature and commit log', async () => {
     const folder = temporaryFolder();
     const [elf, signature] = [path.join(folder, 'a.elf'), path.join(folder, 'a.sig')];
@@ -186,6 +207,12 @@ describe('bad arguments and unusable files', () => {
     mkdirSync(name);
     return name;
   };
+  const twice = (): string[] => {
+    const disk = path.join(temporaryFolder(), 'disk.img');
+    writeFileSync(disk, new Uint8Array(1 << 20));
+    linkSync(disk, `${disk}.too`);
+    return ['--disk', disk, '--disk', `${disk}.too,readonly`];
+  };
   const cases: [string, () => string[], RegExp][] = [
     ['nothing', () => [], /nothing to do/],
     ['an unknown command', () => ['fly'], /no command 'fly'/],
@@ -207,6 +234,11 @@ describe('bad arguments and unusable files', () => {
     ['an ELF with a kernel', () => ['run', '--elf', 'a', '--kernel', 'b'], /--elf runs a program alone/],
     ['an initrd alone', () => ['run', '--initrd', 'a'], /--initrd needs/],
     ['a signature alone', () => ['run', '--signature', 'a'], /--signature needs/],
+    ['a kernel without a name', () => ['run', '--kernel', ''], /--kernel needs the name of a file/],
+    ['a trace to standard output', () => small('stop', '--trace', '-'), /--trace needs a file of its own, not '-'/],
+    ['a trace to a stream', () => small('stop', '--trace', '/dev/fd/1'), /--trace needs a file of its own/],
+    ['too little for the guest', () => ['run', '--memory', '95M'], /the default guest needs a memory of 96M/],
+    ['a disk twice', () => small('stop', ...twice()), /in use here already, under this or another name/],
     ['a missing kernel', () => ['run', '--kernel', '/nowhere/k'], /^afterimage: \/nowhere\/k: the file does not exist/],
     ['a folder as kernel', () => ['run', '--kernel', folder()], /folder: it is a folder, not a file/],
     ['a folder as input', () => ['run', '--kernel', 'x', '--input', folder()], /folder: it is a folder/],
@@ -224,6 +256,30 @@ describe('bad arguments and unusable files', () => {
     expect(end.stderr).toMatch(/^afterimage: [^\n]+\n$/);
     expect(end.status).toBe(2);
     expect(end.stdout.length).toBe(0);
+  });
+
+  it.each([
+    [['run', '--memory', 'much'], { outcome: 'failed', status: 2, error: { kind: 'usage' } }],
+    [['run', '--fly'], { outcome: 'failed', status: 2, error: { message: expect.stringContaining('--fly') } }],
+    [['disk', 'info'], { kind: 'failed', error: { kind: 'usage' } }],
+    [['fly'], { kind: 'failed', error: { kind: 'usage' } }],
+  ])('with --json, told as an object: %j', async (arguments_, expected) => {
+    const end = await endOf(Command.small([...arguments_, '--json']));
+    expect(JSON.parse(end.stdout.toString())).toMatchObject(expected);
+    expect(end).toMatchObject({ status: 2, stderr: expect.stringMatching(/^afterimage: [^\n]+\n$/) });
+  });
+
+  it('a refused program leaves no signature, and an old one as it was', async () => {
+    const [old, none] = ['old.sig', 'none.sig'].map(name => path.join(temporaryFolder(), name));
+    writeFileSync(old!, 'as it was');
+    for (const signature of [old!, none!]) {
+      expect((await endOf(Command.small(['run', '--elf', '/nowhere/elf', '--signature', signature]))).status).toBe(2);
+    }
+    const disk = ['--disk', '/nowhere/disk'];
+    const elf = path.join(temporaryFolder(), 'a.elf');
+    writeFileSync(elf, 'x');
+    expect((await endOf(Command.small(['run', '--elf', elf, '--signature', none!, ...disk]))).status).toBe(2);
+    expect([existsSync(none!), readFileSync(old!, 'utf8')]).toEqual([false, 'as it was']);
   });
 
   it('a disk that another run has', async () => {
