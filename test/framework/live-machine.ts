@@ -10,12 +10,15 @@ import type { Command, EngineEvent } from '../../engine/api/messages.ts';
 import type { DiskSettings, MachineSettings } from '../../engine/api/settings.ts';
 import type { BlockCodecs } from '../../engine/checkpoint/codecs.ts';
 import { FileStore } from '../../engine/checkpoint/file-store.ts';
+import type { Folder } from '../../engine/checkpoint/folder.ts';
 import { MemoryStore } from '../../engine/checkpoint/memory-store.ts';
 import { CheckpointTree } from '../../engine/checkpoint/tree.ts';
-import { Engine, type EngineParts } from '../../engine/host/engine.ts';
+import { Engine, type EngineParts, type MachineBytes } from '../../engine/host/engine.ts';
 import { ENGINE_PARTS } from '../../engine/host/engine-parts.ts';
 import type { LayerSource, TakeRequest } from '../../engine/host/live-checkpoint.ts';
 import type { ParentLink } from '../../engine/host/parent-link.ts';
+import type { Resume } from '../../engine/host/resume.ts';
+import { MemoryTables } from '../../engine/memory/tables.ts';
 import { nodeFolder } from '../checkpoint/node-folder.ts';
 
 const compress = promisify(zstdCompress);
@@ -34,15 +37,20 @@ export const zstdCodecs: BlockCodecs = {
 class NearLink implements ParentLink {
   readonly events: EngineEvent[] = [];
   #handlers: { command(command: Command): void; gone(): void } | undefined;
-  #listeners = new Set<() => void>();
+  readonly #listeners = new Set<() => void>();
   output = '';
+  /** A job has made another layer the active one. */
+  activated: (disk: number, file: string) => void = () => undefined;
 
   send(event: EngineEvent): void {
     if (event.kind === 'console-output') {
       this.output += Buffer.from(event.bytes).toString('latin1');
       queueMicrotask(() => this.command({ kind: 'console-taken', count: event.bytes.length }));
     } else this.events.push(event);
-    if (event.kind === 'disk-active') queueMicrotask(() => this.command({ kind: 'disk-recorded', disk: event.disk }));
+    if (event.kind === 'disk-active') {
+      this.activated(event.disk, event.file);
+      queueMicrotask(() => this.command({ kind: 'disk-recorded', disk: event.disk }));
+    }
     for (const listener of this.#listeners) listener();
   }
 
@@ -87,6 +95,8 @@ export interface LiveMachineOptions {
   readonly boot?: MachineSettings['boot'];
   readonly parts?: Partial<EngineParts>;
   readonly codecs?: BlockCodecs;
+  /** Around the folder of checkpoints. */
+  readonly wrap?: (folder: Folder) => Folder;
 }
 
 /** A running machine with a tree of checkpoints. */
@@ -95,6 +105,7 @@ export class LiveMachine {
   readonly engine: Engine;
   readonly tree: CheckpointTree;
   readonly #layers: LayerSource;
+  #bytes: MachineBytes | undefined;
   #overlays = 0;
   #marks = 0;
   /** As the machine's folder would record it. */
@@ -102,21 +113,32 @@ export class LiveMachine {
 
   private constructor(tree: CheckpointTree, options: LiveMachineOptions) {
     this.tree = tree;
-    this.engine = new Engine(this.link, { ...ENGINE_PARTS, ...options.parts });
+    this.engine = new Engine(this.link, {
+      ...ENGINE_PARTS,
+      createMemory: (settings, core) => {
+        this.#bytes = ENGINE_PARTS.createMemory(settings, core);
+        return this.#bytes;
+      },
+      ...options.parts,
+    });
+    this.link.activated = (disk, file) => {
+      this.active[disk] = path.basename(file);
+    };
     this.active = (options.disks ?? []).map(disk => path.basename(disk.path));
     this.#layers = {
       fresh: async disk => `layer${disk}-${(this.#overlays++).toString()}.qcow2`,
       record: async active => {
         for (const { disk, file } of active) this.active[disk] = file;
       },
-      inMachine: (_, layer) => layer,
+      inMachine: (_disk, layer) => layer,
       isTemporary: () => false,
     };
   }
 
   static async start(options: LiveMachineOptions): Promise<LiveMachine> {
     mkdirSync(path.join(options.folder, 'checkpoints'), { recursive: true });
-    const folder = nodeFolder(path.join(options.folder, 'checkpoints'));
+    const plain = nodeFolder(path.join(options.folder, 'checkpoints'));
+    const folder = options.wrap?.(plain) ?? plain;
     const tree = await CheckpointTree.open({
       folder,
       stores: new Map<string, FileStore | MemoryStore>([
@@ -133,6 +155,46 @@ export class LiveMachine {
     const settings = { memory: options.memory ?? 256 * 2 ** 20, boot, disks: options.disks ?? [] };
     live.link.command({ kind: 'start', settings });
     await live.link.until('the start', () => live.link.events.some(event => event.kind === 'started'));
+    return live;
+  }
+
+  /** How many of a checkpoint's pages are not as guest memory is now, and one of them. */
+  async differences(id: string): Promise<{ readonly count: number; readonly first: number | undefined }> {
+    const tables = new MemoryTables(new Uint8Array(this.#bytes!.memory.buffer), this.#bytes!.layout!);
+    const reader = await this.tree.open(id);
+    const buffers = Array.from({ length: 64 }, () => new Uint8Array(4096));
+    let count = 0;
+    let first: number | undefined;
+    try {
+      for (let page = 0; page < tables.ramPages; page += 64) {
+        const pages = buffers.map((_, index) => page + index);
+        await reader.readPages(0, pages, buffers);
+        for (const [index, bytes] of buffers.entries()) {
+          if (Buffer.compare(bytes, tables.frameBytes(tables.frameOf(page + index))) === 0) continue;
+          count += 1;
+          first ??= page + index;
+        }
+      }
+    } finally {
+      await reader.close();
+    }
+    return { count, first };
+  }
+
+  /** Goes on from a checkpoint of another machine's tree, as an engine of its own. */
+  static async restore(
+    from: LiveMachine,
+    id: string,
+    options: LiveMachineOptions & { readonly bring?: Resume['bring'] },
+  ): Promise<LiveMachine> {
+    const live = new LiveMachine(from.tree, options);
+    const boot = options.boot ?? { kernel: '/nowhere/kernel' };
+    const settings = { memory: options.memory ?? 256 * 2 ** 20, boot, disks: options.disks ?? [] };
+    const reader = await from.tree.open(id);
+    const { durable } = from.tree.node(id);
+    const bring = options.bring ?? 'all';
+    live.engine.restore(settings, { reader, from: { tree: from.tree, durable }, bring });
+    await live.link.until('the restore', () => live.link.events.some(event => event.kind === 'started'));
     return live;
   }
 
