@@ -34,7 +34,7 @@ export function paletteCommands(application: Application, actions: MachineAction
   if (session?.record !== undefined) {
     const add = (item: MenuItem) => {
       if (item.kind === 'line' || item.unavailable !== undefined) return;
-      commands.push({ ...item, group: PALETTE.groups.machine, hint: session.name });
+      commands.push({ ...item, group: session.name, hint: session.name });
     };
     if (session.canCheckpoint) {
       add({

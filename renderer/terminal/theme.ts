@@ -2,10 +2,10 @@ import type { ITheme } from '@xterm/xterm';
 
 /** Dark in both themes; all sixteen colours are readable on the background (4.5:1, black excepted). */
 export const TERMINAL_THEME: ITheme = {
-  background: '#17181c',
+  background: '#101114',
   foreground: '#d6d8de',
   cursor: '#a3abff',
-  cursorAccent: '#17181c',
+  cursorAccent: '#101114',
   selectionBackground: '#4a5296aa',
   selectionInactiveBackground: '#4a529655',
   black: '#3a3d46',

@@ -10,7 +10,17 @@ const checker = path.join(
   path.dirname(createRequire(import.meta.url).resolve('svelte-check/package.json')),
   'bin/svelte-check',
 );
-const rooms = ['engine', 'engine/host', 'main', 'preload', 'renderer', 'assets', 'test', 'test/renderer/page'];
+const rooms = [
+  'engine',
+  'engine/host',
+  'main',
+  'preload',
+  'renderer',
+  'assets',
+  'test',
+  'test/renderer/harness/page',
+  'test/renderer/shell/page',
+];
 
 let failed = 0;
 for (const room of rooms) {
@@ -18,7 +28,7 @@ for (const room of rooms) {
   if (!existsSync(config)) continue;
   // Components are TypeScript too, and their templates are checked with them.
   const check =
-    room === 'renderer'
+    room === 'renderer' || room.startsWith('test/renderer')
       ? [checker, '--tsconfig', config, '--threshold', 'warning', '--fail-on-warnings', '--output', 'human']
       : [compiler, '-p', config];
   const result = spawnSync(process.execPath, check, { cwd: root, stdio: 'inherit' });
