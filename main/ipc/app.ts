@@ -108,7 +108,9 @@ export class App {
   notice(notice: Notice): void {
     this.announce({ event: 'notice', notice });
     const { title, text, machine } = notice;
-    if (!this.settings.settings.notifications || !this.platform.facts.notifications) return;
+    // Without a page the platform is the only one who can tell.
+    const bySystem = this.platform.facts.notifications && this.settings.settings.notifications;
+    if (!bySystem && this.#pages.size > 0) return;
     this.platform.notify({
       title,
       text,
