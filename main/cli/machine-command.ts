@@ -88,8 +88,9 @@ export function fail(what: string, machine: string | undefined, options: CommonO
 export function explainStep(error: PlainError, what: string, machine: string | undefined): string {
   const { during, lastWords, path, file } = error.context;
   const subject = machine === undefined ? '' : ` '${printable(machine)}'`;
-  // A step that the command's name tells already is not told twice.
-  const step = typeof during === 'string' && during !== what ? ` (${printable(during)})` : '';
+  // Where the reason does not speak for itself.
+  const unclear = ['io', 'corrupt', 'no-space', 'internal'].includes(error.kind) && during !== what;
+  const step = typeof during === 'string' && unclear ? ` (${printable(during)})` : '';
   const named = { ...error, context: { ...error.context, path: path ?? file } };
   const words = typeof lastWords === 'string' ? `; it said: ${printable(lastWords)}` : '';
   return `cannot ${what}${subject}${step}: ${explain(named)}${words}`;

@@ -19,7 +19,7 @@ const TYPED_AHEAD = 1024 * 1024;
 /** A machine that is told to power off flushes its disks; one that hangs must not hang us too. */
 const STOP_PATIENCE_MILLISECONDS = 10_000;
 /** Once it is over, output that nobody reads is not waited for. */
-const FLUSH_PATIENCE_MILLISECONDS = 1000;
+const FLUSH_PATIENCE_MILLISECONDS = 2000;
 
 /** Why the session is over. */
 export type SessionEnd =
@@ -111,10 +111,22 @@ export class MachineSession {
     source.stream.pause();
     output.off('resize', this.#resize);
     if (end.kind === 'quit') await this.#powerOff();
-    const patience = new Promise(resolve => setTimeout(resolve, FLUSH_PATIENCE_MILLISECONDS).unref());
-    await Promise.race([this.#sink.flushed(), patience]);
+    const patience = new Promise<void>(resolve => setTimeout(resolve, FLUSH_PATIENCE_MILLISECONDS).unref());
+    await Promise.race([end.kind === 'off' ? this.#drained() : this.#sink.flushed(), patience]);
     for (const undo of this.#undo) undo();
     if (connection.isOpen) await Promise.race([connection.call('console-detach', {}).catch(() => {}), patience]);
+  }
+
+  /** What the machine printed last is still on its way when we hear that it is off. */
+  async #drained(): Promise<void> {
+    const { connection } = this.#options;
+    for (let before = -1; before < this.#sink.bytes; ) {
+      before = this.#sink.bytes;
+      await this.#sink.flushed();
+      // Answered after all output that there is room for now.
+      await connection.call('status', {}).catch(() => {});
+    }
+    await this.#sink.flushed();
   }
 
   async #powerOff(): Promise<void> {

@@ -92,8 +92,8 @@ describe('opening a machine', () => {
     const folder = machine();
     const { startEngine } = killedInTheEnd();
     // The name says: written by a process on another host, of which nobody here can know whether it lives.
-    mkdirSync(path.join(folder, 'machine.json.lock'));
-    writeFileSync(path.join(folder, 'machine.json.lock/write-1-1-aaaaaaaaaaaa-bbbbbbbbbbbb-00000000'), '');
+    mkdirSync(path.join(folder, 'disks.lock'));
+    writeFileSync(path.join(folder, 'disks.lock/write-1-1-aaaaaaaaaaaa-bbbbbbbbbbbb-00000000'), '');
     await expect(openMachine(folder, { startEngine, patienceMilliseconds: 500 })).rejects.toMatchObject({
       kind: 'locked',
       context: { pid: 1 },

@@ -9,13 +9,13 @@ import { type ForkEngine, forkTransport, type StartEngine, startWithNode, wordsO
 import { connectTransport } from './socket-transport.ts';
 
 /** A process that has the folder for one call only is soon done; one that starts needs a moment to listen. */
-const PATIENCE_MILLISECONDS = 15_000;
+const PATIENCE_MILLISECONDS = 5000;
 /** After this long another process is started to see whether the owner has left without removing its lock. */
 const OWNER_MILLISECONDS = 2000;
 /** A process that is alive answers for its state at once, however busy its machine is. */
 const ANSWER_MILLISECONDS = 10_000;
 /** Is there while a process owns the folder; see engine/host/machine-folder.ts. */
-const LOCK = 'machine.json.lock';
+const LOCK = 'disks.lock';
 const SHORTEST_WAIT = 10;
 const LONGEST_WAIT = 200;
 
