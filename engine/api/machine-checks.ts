@@ -96,6 +96,8 @@ export const processState = v.strictObject({
   suspended: v.exactOptional(identity),
   /** A restore that has happened, whether the tree knows it already or not. */
   restored: v.exactOptional(v.strictObject({ checkpoint: identity, from: v.exactOptional(identity) })),
+  /** By index of the disk: the layer that a temporary disk runs on, which goes at power-off (B6). */
+  temporary: v.exactOptional(v.record(v.pipe(v.string(), v.regex(/^\d$/)), layerPath)),
   /** Raw media that checkpoints were stored on (C15). */
   media: v.exactOptional(v.pipe(v.array(hostPath), v.maxLength(64))),
   /** Layers to be deleted once nobody needs them. */

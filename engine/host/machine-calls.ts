@@ -6,7 +6,6 @@ import { AfterimageError } from '../base/errors.ts';
 import type { ControlClient } from './control-client.ts';
 import type { MachineHost } from './machine-host.ts';
 import type { JobNeed } from './machine-layers.ts';
-import { askToPowerOff } from './machine-stop.ts';
 import { checkpointDetails, treeView } from './machine-tree.ts';
 
 /** How long a guest may take to power off unless the client says otherwise. */
@@ -29,7 +28,14 @@ type Table = { readonly [Name in CallName]?: Handler<Name> };
 const done = {};
 
 export function machineCalls(host: MachineHost): Handlers {
-  const table: Table = { ...machineTable(host), ...powerTable(host), ...consoleTable(host), ...treeTable(host) };
+  const table: Table = {
+    ...machineTable(host),
+    ...powerTable(host),
+    ...consoleTable(host),
+    ...treeTable(host),
+    ...checkpointTable(host),
+    ...memoryTable(host),
+  };
   return {
     async call(name, given, client) {
       const handler = table[name] as ((given: unknown, client: ControlClient) => unknown) | undefined;
@@ -54,6 +60,7 @@ function machineTable(host: MachineHost): Table {
       await host.folder.change({ configuration: change });
       const machine = host.folder.record;
       host.announce({ event: 'machine', machine });
+      if (change.automatic !== undefined) host.checkpoints.schedule();
       return machine;
     },
   };
@@ -64,18 +71,20 @@ function mayChangeWhileOn(change: Partial<MachineConfiguration>): boolean {
 }
 
 function powerTable(host: MachineHost): Table {
-  const { power } = host;
+  const { power, checkpoints } = host;
   return {
-    start: async ({ guest, consoleSize, paused }) => {
-      await power.start({ guest, consoleSize, paused });
+    start: async given => {
+      await host.transition('starting', () => checkpoints.start(given));
       return await host.status();
     },
-    stop: async ({ force, timeoutSeconds = USUAL_PATIENCE_SECONDS }) => {
-      if (force === true) await power.cut();
-      else if (power.on) {
-        if (power.paused) throw new AfterimageError('state', 'The machine is paused; resume it, or force it off');
-        await askToPowerOff({ console: host.console, over: power.over(), timeoutSeconds });
-      }
+    stop: async ({ force = false, timeoutSeconds = USUAL_PATIENCE_SECONDS }) => {
+      // Forcing it off helps also against what does not come to its end.
+      if (force) await power.cut();
+      else await host.transition('powering off', () => checkpoints.askToStop(timeoutSeconds));
+      return await host.status();
+    },
+    suspend: async () => {
+      await host.transition('being suspended', () => checkpoints.suspend());
       return await host.status();
     },
     pause: async () => {
@@ -88,8 +97,10 @@ function powerTable(host: MachineHost): Table {
     },
     reset: async () => {
       if (!power.on) throw new AfterimageError('state', 'The machine is not running');
-      await power.cut();
-      await power.start({});
+      await host.transition('restarting', async () => {
+        await power.cut();
+        await checkpoints.start({ fresh: true });
+      });
       host.announce({ event: 'restarted' });
       return await host.status();
     },
@@ -116,6 +127,68 @@ function consoleTable(host: MachineHost): Table {
     },
     'console-taken': ({ count }, client) => {
       client.taken(count);
+      return done;
+    },
+  };
+}
+
+function checkpointTable(host: MachineHost): Table {
+  const { checkpoints } = host;
+  /** The list is another one for everybody. */
+  const changed = () => {
+    host.announce({ event: 'tree' });
+    return done;
+  };
+  return {
+    checkpoint: given => checkpoints.take(given),
+    'cancel-checkpoint': () => {
+      checkpoints.cancel();
+      return done;
+    },
+    compare: ({ from, to }) => checkpoints.compare(from, to),
+    verify: ({ deep = false }) => checkpoints.verify(deep),
+    'rename-checkpoint': async ({ id, name }) => {
+      await (await host.tree()).rename(id, name);
+      return changed();
+    },
+    'annotate-checkpoint': async ({ id, note }) => {
+      await (await host.tree()).annotate(id, note);
+      return changed();
+    },
+    'protect-checkpoint': async ({ id, protected: value }) => {
+      await (await host.tree()).protect(id, value);
+      return changed();
+    },
+    'keep-checkpoint': async ({ id }) => {
+      await (await host.tree()).keep(id);
+      return changed();
+    },
+    'delete-checkpoint': async ({ id, subtree = false }) => ({ deleted: await checkpoints.delete(id, subtree) }),
+    'persist-checkpoint': async ({ id, store }) => {
+      await checkpoints.persist(id, store);
+      return done;
+    },
+    restore: given => host.transition('going back to a checkpoint', () => checkpoints.restore(given)),
+  };
+}
+
+function memoryTable({ power }: MachineHost): Table {
+  return {
+    memory: ({ range, groups }) => power.engine.memory.view(range, groups),
+    virtualize: async ({ range }) => {
+      await power.engine.memory.virtualize(range);
+      return done;
+    },
+    devirtualize: async ({ range, ...options }) => {
+      await power.engine.memory.devirtualize(range, options);
+      return done;
+    },
+    share: async () => {
+      await power.engine.memory.share();
+      return done;
+    },
+    scatter: async ({ range, seed = 1 }) => {
+      await power.engine.memory.scatter(seed, range);
       return done;
     },
   };

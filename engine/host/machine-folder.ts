@@ -8,7 +8,7 @@ import { checked, type ProcessState, type StoredMachine, storedMachine } from '.
 import { AfterimageError } from '../base/errors.ts';
 import { FileLock } from './file-lock.ts';
 import { codeOf, hostError } from './host-errors.ts';
-import { RECORD_FILE, readMachine, replaceMachine, syncFolder } from './machine-record.ts';
+import { readMachine, replaceMachine, syncFolder } from './machine-record.ts';
 import { mayBeAlive, ownIdentity } from './process-identity.ts';
 
 export const DISKS = 'disks';
@@ -40,10 +40,12 @@ export class MachineFolder {
   /** Errors: `missing`, `locked` with the owner's process number, and those of `readMachine`. */
   static async open(folder: string): Promise<MachineFolder> {
     const absolute = path.resolve(folder);
-    const lock = await FileLock.take(path.join(absolute, RECORD_FILE), 'write');
+    await readMachine(absolute);
+    for (const name of [DISKS, CHECKPOINTS]) await makeFolder(path.join(absolute, name));
+    // Not machine.json, which is replaced by other files all the time.
+    const lock = await FileLock.take(path.join(absolute, DISKS), 'write');
     try {
       const machine = await readMachine(absolute);
-      for (const name of [DISKS, CHECKPOINTS]) await makeFolder(path.join(absolute, name));
       return new MachineFolder(absolute, lock, machine);
     } catch (thrown) {
       lock.release();
@@ -58,6 +60,11 @@ export class MachineFolder {
 
   get process(): ProcessState {
     return this.#machine.process;
+  }
+
+  /** The layer that a disk runs on. */
+  activeLayer(disk: number): string {
+    return this.#machine.process.temporary?.[disk] ?? this.#machine.disks[disk]?.file ?? '';
   }
 
   /** Durable when it returns; after a failure the machine is as before. Changes follow each other in order. */

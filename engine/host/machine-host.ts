@@ -11,6 +11,7 @@ import { ControlClient } from './control-client.ts';
 import { ControlServer } from './control-server.ts';
 import type { EngineParts } from './engine.ts';
 import { type Handlers, machineCalls } from './machine-calls.ts';
+import { MachineCheckpoints } from './machine-checkpoints.ts';
 import { MachineFolder } from './machine-folder.ts';
 import { MachineJobs } from './machine-jobs.ts';
 import { MachineLayers } from './machine-layers.ts';
@@ -36,6 +37,7 @@ export class MachineHost {
   readonly power: Power;
   readonly layers: MachineLayers;
   readonly stores: MachineStores;
+  readonly checkpoints: MachineCheckpoints;
   /** Resolves when nobody needs this process any more, and everything is closed. */
   readonly finished: Promise<void>;
   #finish: () => void = () => undefined;
@@ -46,6 +48,8 @@ export class MachineHost {
   #statusTimer: NodeJS.Timeout | undefined;
   #lastStatus = 0;
   #closing = false;
+  /** What is being done that the machine's power depends on. */
+  #transition: string | undefined;
   #lingering: NodeJS.Timeout | undefined;
   /** Parts of the status that others know. */
   readonly #facts: { -readonly [Name in 'taking' | 'absentPages']?: MachineStatus[Name] } = {};
@@ -65,12 +69,15 @@ export class MachineHost {
       warn: error => this.announce({ event: 'warning', error: error.toPlain() }),
       restarted: () => this.announce({ event: 'restarted' }),
       diskJob: event => this.#handlers.hearDiskJob(event),
+      absentPages: count => this.setFact('absentPages', count === 0 ? undefined : count),
+      ended: () => this.checkpoints.ended(),
     });
     this.layers = new MachineLayers(
       folder,
       () => this.tree(),
       () => this.#handlers.jobNeeds(),
     );
+    this.checkpoints = new MachineCheckpoints(this);
     this.#handlers = machineCalls(this);
   }
 
@@ -142,6 +149,19 @@ export class MachineHost {
     }, wait);
   }
 
+  /** Does something that begins or ends runs; one at a time. @throws AfterimageError `state` while another is done */
+  async transition<Result>(what: string, step: () => Promise<Result>): Promise<Result> {
+    if (this.#transition !== undefined) {
+      throw new AfterimageError('state', `The machine is busy: ${this.#transition}`);
+    }
+    this.#transition = what;
+    try {
+      return await step();
+    } finally {
+      this.#transition = undefined;
+    }
+  }
+
   /** Ends the machine and this process. */
   async close(): Promise<void> {
     if (this.#closing) return;
@@ -199,7 +219,7 @@ export class MachineHost {
 
   #lookForEnd(): void {
     clearTimeout(this.#lingering);
-    const needed = () => this.#clients.size > 0 || this.power.on || this.jobs.busy;
+    const needed = () => this.#clients.size > 0 || this.power.on || this.jobs.busy || this.#transition !== undefined;
     if (this.#closing || needed()) return;
     this.#lingering = setTimeout(() => {
       if (!needed()) void this.close();

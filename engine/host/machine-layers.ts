@@ -58,7 +58,9 @@ export class MachineLayers {
   /** All who need layers, and the checkpoints of which nobody can tell. */
   async needs(): Promise<{ needs: Need[]; unreadable: { id: string; error: AfterimageError }[] }> {
     const { record } = this.#folder;
-    const needs: Need[] = record.disks.map(({ file }) => ({ by: 'machine', id: record.id, layer: file }));
+    const temporary = Object.values(this.#folder.process.temporary ?? {});
+    const own = [...record.disks.map(({ file }) => file), ...temporary];
+    const needs: Need[] = own.map(layer => ({ by: 'machine', id: record.id, layer }));
     for (const { job, layer } of this.#jobs()) needs.push({ by: 'job', id: String(job), layer });
     const unreadable: { id: string; error: AfterimageError }[] = [];
     for (const { id } of (await this.#tree()).nodes) {
@@ -69,6 +71,12 @@ export class MachineLayers {
       }
     }
     return { needs, unreadable };
+  }
+
+  /** Layers that checkpoints stand on directly: nothing may change what they say. */
+  async kept(): Promise<string[]> {
+    const { needs } = await this.needs();
+    return [...new Set(needs.filter(({ by }) => by === 'checkpoint').map(({ layer }) => layer))];
   }
 
   /** Every layer in `disks/`, and those elsewhere that the machine names. Files that are no layers are left out. */
@@ -90,7 +98,8 @@ export class MachineLayers {
     const model = await this.model();
     const names = new Map((await this.#tree()).nodes.map(({ id, name }) => [id, name]));
     const diskOf = await this.#disksOfLayers(model);
-    return record.disks.map(({ file, mode }, disk) => {
+    return record.disks.map(({ mode }, disk) => {
+      const file = this.#folder.activeLayer(disk);
       const active = model.find(({ path }) => path === file);
       return {
         disk,
@@ -195,6 +204,7 @@ export class MachineLayers {
       for (let at: string | undefined = top; at !== undefined && !diskOf.has(at); at = backing.get(at))
         diskOf.set(at, disk);
     };
+    for (const [disk, file] of Object.entries(this.#folder.process.temporary ?? {})) claim(file, Number(disk));
     for (const [disk, { file }] of this.#folder.record.disks.entries()) claim(file, disk);
     for (const { id } of (await this.#tree()).nodes) {
       const layers = await this.ofCheckpoint(id).catch(() => []);

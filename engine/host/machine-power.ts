@@ -9,6 +9,7 @@ import type { ConsoleHub } from './console-hub.ts';
 import { Engine, type EngineParts } from './engine.ts';
 import type { MachineFolder } from './machine-folder.ts';
 import type { ParentLink } from './parent-link.ts';
+import type { Resume } from './resume.ts';
 
 export interface PowerParts {
   readonly folder: MachineFolder;
@@ -19,6 +20,9 @@ export interface PowerParts {
   readonly warn: (error: AfterimageError) => void;
   readonly restarted: () => void;
   readonly diskJob: (event: DiskJobEvent) => void;
+  readonly absentPages: (count: number) => void;
+  /** The run is over, and all of it closed. */
+  readonly ended: () => Promise<void>;
 }
 
 export interface PowerOn {
@@ -26,9 +30,12 @@ export interface PowerOn {
   readonly consoleSize?: ConsoleSize | undefined;
   /** The hart waits before its first instruction. */
   readonly paused?: boolean | undefined;
-  /** Starts the engine; power-on unless it is something else. */
-  readonly begin?: ((engine: Engine, settings: MachineSettings, send: (command: Command) => void) => void) | undefined;
+  /** Goes on from a checkpoint instead. */
+  readonly resume?: Resume | undefined;
 }
+
+/** When the start itself is over, so that the spare thread does not slow it down. */
+const SPARE_MILLISECONDS = 1000;
 
 /** What is known of the present run, or of the last one. */
 type PowerStatus = Pick<MachineStatus, 'state' | 'pausedBy' | 'error' | 'startedAt' | 'ended' | 'consoleSize'>;
@@ -101,11 +108,9 @@ export class Power {
   /** Resolves when the machine runs. @throws AfterimageError of the start; `state` when it is on already */
   async start(options: PowerOn): Promise<void> {
     if (this.#run !== undefined) throw new AfterimageError('state', 'The machine is on already');
-    const { record } = this.#parts.folder;
     this.#guest = options.guest ?? this.#guest;
     this.#consoleSize = options.consoleSize ?? this.#consoleSize;
-    const settings = machineSettings(record, this.#parts.folder.path, this.#guest, this.#consoleSize);
-    const begin = options.begin ?? ((_engine, all, send) => send({ kind: 'start', settings: all }));
+    const settings = machineSettings(this.#parts.folder, this.#guest, this.#consoleSize);
     this.#byWish = options.paused === true;
     this.#byHost = undefined;
     this.#error = undefined;
@@ -114,7 +119,8 @@ export class Power {
     const run = this.#createRun();
     this.#run = run;
     if (this.#byWish) run.send({ kind: 'pause' });
-    begin(run.engine, settings, run.send);
+    if (options.resume === undefined) run.send({ kind: 'start', settings });
+    else run.engine.restore(settings, options.resume);
     await run.started.promise;
   }
 
@@ -168,7 +174,10 @@ export class Power {
     const started = Promise.withResolvers<void>();
     // A start that nobody waits for any more.
     started.promise.catch(() => undefined);
-    const over = engine.finished.then(() => this.#finish(started));
+    const over = engine.finished
+      .then(() => this.#parts.ended())
+      .catch(thrown => this.#parts.warn(AfterimageError.from(thrown)))
+      .then(() => this.#finish(started));
     this.#parts.console.connect(bytes => obey({ kind: 'console-input', bytes }));
     return { engine, send: command => obey(command), started, over };
   }
@@ -179,6 +188,8 @@ export class Power {
         this.#startedAt = Date.now();
         this.#become('running');
         this.#run?.started.resolve();
+        // A restore needs another thread at once.
+        setTimeout(() => this.#parts.engine.harts.prepare(), SPARE_MILLISECONDS).unref();
         break;
       case 'console-output':
         this.#parts.console.output(event.bytes);
@@ -202,8 +213,22 @@ export class Power {
         this.#byHost = undefined;
         this.#parts.changed();
         break;
+      case 'page-unreadable':
+        this.#byHost = 'page';
+        this.#parts.warn(AfterimageError.fromPlain(event.error));
+        this.#parts.changed();
+        break;
+      case 'page-readable':
+        this.#byHost = undefined;
+        this.#parts.changed();
+        break;
+      case 'absent-pages':
+        this.#parts.absentPages(event.count);
+        break;
       case 'disk-job':
       case 'disk-active':
+      case 'disk-bitmap':
+      case 'disk-interrupted':
         this.#parts.diskJob(event);
         break;
       case 'stopped':
@@ -238,18 +263,18 @@ function notRunning(state: MachineState): AfterimageError {
 
 /** What the engine is to run. Paths in the record are the user's, relative to the machine's folder. */
 function machineSettings(
-  record: MachineRecord,
-  folder: string,
+  folder: MachineFolder,
   guest: GuestFiles | undefined,
   consoleSize: ConsoleSize | undefined,
 ): MachineSettings {
-  const disks = record.disks.map(({ file, format, mode }) => ({
-    path: path.join(folder, ...file.split('/')),
-    format,
-    readonly: mode === 'readonly',
-    temporary: mode === 'temporary',
-  }));
-  const boot = bootSettings(record, folder, guest, consoleSize);
+  const { record } = folder;
+  const disks = record.disks.map(({ format, mode }, disk) => {
+    const file = folder.activeLayer(disk);
+    // A temporary disk runs on an overlay that goes at power-off, so that checkpoints have it like any other (B6).
+    const own = mode === 'temporary' ? 'qcow2' : format;
+    return { path: folder.inside(file), format: own, readonly: mode === 'readonly', temporary: false };
+  });
+  const boot = bootSettings(record, folder.path, guest, consoleSize);
   return { memory: record.memory, boot, disks, ...(consoleSize === undefined ? {} : { consoleSize }) };
 }
 

@@ -21,7 +21,7 @@ describe('process of a machine', () => {
     connection.close();
     expect(await exit).toEqual({ code: 0, signal: null });
     expect(existsSync(path.join(folder, 'control.sock'))).toBe(false);
-    expect(existsSync(path.join(folder, 'machine.json.lock'))).toBe(false);
+    expect(existsSync(path.join(folder, 'disks.lock'))).toBe(false);
   });
 
   it('runs a machine for two clients; the second sees what was printed before', async () => {
@@ -58,7 +58,8 @@ describe('process of a machine', () => {
     const third = await connect(folder);
     await third.connection.call('console-attach', {});
     await third.connection.call('console-input', { bytes: Buffer.from('off\n') });
-    await third.connection.ended;
+    await third.until('off', () => third.events.some(one => one.event === 'status' && one.status.state === 'off'));
+    third.connection.close();
     expect(await parent.exit).toEqual({ code: 0, signal: null });
   });
 

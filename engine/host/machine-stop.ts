@@ -1,4 +1,6 @@
 // Asking a guest to power off, the way a person at its console would.
+import type { ScreenText } from '../api/checkpoints.ts';
+import type { ConsoleSize } from '../api/settings.ts';
 import { AfterimageError } from '../base/errors.ts';
 import type { ConsoleHub } from './console-hub.ts';
 
@@ -19,6 +21,20 @@ export function isAtPrompt(console: ConsoleHub): boolean {
   return PROMPT.test(withoutEscapes(new TextDecoder().decode(console.recent(ENOUGH))));
 }
 
+const USUAL_SIZE: ConsoleSize = { rows: 24, columns: 80 };
+const LONGEST_LINE = 4096;
+const MOST_LINES = 500;
+
+/** The last lines of output, for a thumbnail when nobody draws the console. */
+export function screenOf(console: ConsoleHub, size: ConsoleSize = USUAL_SIZE): ScreenText {
+  const { rows, columns } = size;
+  const text = withoutEscapes(new TextDecoder().decode(console.recent(Math.min(64 * 1024, rows * columns * 4))));
+  const lines = text.split(/\r?\n/).slice(-Math.min(rows, MOST_LINES));
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: what is left of them is not shown
+  const plain = lines.map(line => line.replace(/^.*\r(?!$)/, '').replaceAll(/[\u0000-\u001f\u007f]/g, ''));
+  return { rows, columns, lines: plain.map(line => line.slice(0, Math.min(columns, LONGEST_LINE))) };
+}
+
 export interface PowerOffParts {
   readonly console: ConsoleHub;
   /** Resolves when the machine is off. */
@@ -26,14 +42,18 @@ export interface PowerOffParts {
   readonly timeoutSeconds: number;
 }
 
+/** @throws AfterimageError `state` when the guest cannot be asked to power off */
+export function refuseUnlessAtPrompt(console: ConsoleHub): void {
+  if (isAtPrompt(console)) return;
+  throw new AfterimageError(
+    'state',
+    'The guest cannot be asked to power off: its shell does not wait for a command; force it off instead',
+  );
+}
+
 /** @throws AfterimageError `state` when the guest cannot be asked or does not do it in time; then it goes on */
 export async function askToPowerOff({ console, over, timeoutSeconds }: PowerOffParts): Promise<void> {
-  if (!isAtPrompt(console)) {
-    throw new AfterimageError(
-      'state',
-      'The guest cannot be asked to power off: its shell does not wait for a command; force it off instead',
-    );
-  }
+  refuseUnlessAtPrompt(console);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'late'>(resolve => {
     timer = setTimeout(() => resolve('late'), timeoutSeconds * 1000);

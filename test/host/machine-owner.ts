@@ -23,6 +23,8 @@ export interface Owner {
   output(): string;
   /** Resolves when the console shows the text. */
   shows(text: string): Promise<void>;
+  /** Resolves when it is so, which is looked at after every event. */
+  until(what: string, done: () => boolean): Promise<void>;
 }
 
 /** A machine with a small machine in it, in the given mode. */
@@ -92,7 +94,7 @@ export function own(folder: string, entry: URL = MACHINE_PROCESS): Owner {
 }
 
 /** Another client, at the control socket. */
-export async function connect(folder: string): Promise<Pick<Owner, 'connection' | 'events' | 'output' | 'shows'>> {
+export async function connect(folder: string): Promise<Omit<Owner, 'engine' | 'exit'>> {
   const transport = await connectTransport(path.join(folder, 'control.sock'), () => '');
   if (transport === undefined) throw new Error('Nobody listens');
   const connection = new MachineConnection(transport, folder);
@@ -116,14 +118,15 @@ function listening(connection: MachineConnection) {
     look();
   });
   const output = () => Buffer.concat(chunks).toString('latin1');
-  const shows = async (text: string) => {
-    while (!output().includes(text)) {
-      if (!connection.isOpen) throw new Error(`The process ended; the console showed: ${output().slice(-2000)}`);
+  const until = async (what: string, done: () => boolean) => {
+    while (!done()) {
+      if (!connection.isOpen) throw new Error(`The process ended before ${what}: ${output().slice(-2000)}`);
       await new Promise<void>(resolve => {
         look = resolve;
         void connection.ended.then(() => resolve());
       });
     }
   };
-  return { connection, events, output, shows };
+  const shows = (text: string) => until(`it showed ${text}`, () => output().includes(text));
+  return { connection, events, output, shows, until };
 }

@@ -1,0 +1,527 @@
+// Checkpoints of a machine in its folder: taking, going back, deleting; which layers belong to them.
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import type {
+  Comparison,
+  RestoreArguments,
+  Restored,
+  TakeArguments,
+  TakenCheckpoint,
+  TreeVerification,
+} from '../api/checkpoints.ts';
+import type { GuestFiles } from '../api/control.ts';
+import type { DiskConfiguration, LayerFormat } from '../api/machine.ts';
+import { checked, type ProcessState, storedMachine } from '../api/machine-checks.ts';
+import type { ConsoleSize } from '../api/settings.ts';
+import { AfterimageError } from '../base/errors.ts';
+import { aboutTable, checkDisks, type Disks, disksTable } from '../checkpoint/about.ts';
+import type { CheckpointReader } from '../checkpoint/reader.ts';
+import { expired } from '../checkpoint/retention.ts';
+import type { CheckpointTree } from '../checkpoint/tree.ts';
+import { closeChain, openChain } from '../disk/chain/open.ts';
+import { createOverlay } from '../disk/chain/overlay.ts';
+import { clusterCodecs } from './disk-codecs.ts';
+import { freshLayer } from './machine-folder.ts';
+import type { MachineHost } from './machine-host.ts';
+import { askToPowerOff, refuseUnlessAtPrompt, screenOf } from './machine-stop.ts';
+import { FILE } from './machine-stores.ts';
+import { chainLength, comparePages, retentionPolicy } from './machine-tree.ts';
+import { verifyMachine } from './machine-verify.ts';
+import { OwnedFolder } from './owned-folder.ts';
+import { readResume } from './resume.ts';
+
+/** From so many files on a checkpoint is saved in full: each file of a chain is opened when it is restored. */
+const LONGEST_CHAIN = 64;
+const MINUTE = 60_000;
+
+export class MachineCheckpoints {
+  readonly #host: MachineHost;
+  #taking: AbortController | undefined;
+  #automatic: NodeJS.Timeout | undefined;
+  /** Formats of layers by their paths, as far as the record has named them. */
+  readonly #formats = new Map<string, LayerFormat>();
+
+  constructor(host: MachineHost) {
+    this.#host = host;
+  }
+
+  /** @throws AfterimageError; the machine runs on */
+  async take(given: TakeArguments): Promise<TakenCheckpoint> {
+    const { folder, power, stores, console } = this.#host;
+    const { engine } = power;
+    if (this.#taking !== undefined) throw new AfterimageError('state', 'A checkpoint is being taken already');
+    const taking = new AbortController();
+    this.#taking = taking;
+    try {
+      const tree = await this.#host.tree();
+      const { record } = folder;
+      const origin = given.origin ?? 'manual';
+      const taken = await engine.checkpoint({
+        tree,
+        store: await stores.use(given.store ?? FILE),
+        full: given.full === true || chainLength(tree, tree.current) >= LONGEST_CHAIN,
+        about: {
+          name: given.name ?? nameOfNow(),
+          note: given.note ?? '',
+          origin,
+          machine: JSON.stringify(record),
+          writer: `afterimage ${version()}`,
+        },
+        pending: given.pending ?? 'copy',
+        screen: given.screen ?? screenOf(console, power.status.consoleSize),
+        copyDisks: given.copyDisks === true,
+        layers: this.#layers(),
+        onProgress: progress => this.#host.setFact('taking', progress),
+        signal: taking.signal,
+      });
+      this.#host.announce({ event: 'checkpoint', taken });
+      if (origin === 'automatic') await this.retain();
+      return taken;
+    } catch (thrown) {
+      const error = AfterimageError.from(thrown);
+      this.#host.announce({ event: 'checkpoint-failed', error: error.toPlain() });
+      throw error;
+    } finally {
+      this.#taking = undefined;
+      this.#host.setFact('taking', undefined);
+      this.#host.announce({ event: 'tree' });
+      this.#host.announce({ event: 'disks' });
+    }
+  }
+
+  cancel(): void {
+    this.#taking?.abort(new AfterimageError('state', 'The checkpoint was cancelled', { cancelled: true }));
+  }
+
+  /** Takes a checkpoint of the machine, standing still, and powers it off: the next start goes on from there. */
+  async suspend(): Promise<void> {
+    const { power, folder } = this.#host;
+    const { paused } = power;
+    if (!paused) power.pause();
+    let id: string;
+    try {
+      ({ id } = await this.take({ name: `Suspended ${nameOfNow()}`, origin: 'manual' }));
+      await folder.change({ process: { suspended: id } });
+    } catch (thrown) {
+      if (!paused && power.on) power.resume();
+      throw thrown;
+    }
+    await power.cut();
+  }
+
+  /** Power on: from where it was suspended, if it was. */
+  async start(options: {
+    readonly fresh?: boolean | undefined;
+    readonly paused?: boolean | undefined;
+    readonly guest?: GuestFiles | undefined;
+    readonly consoleSize?: ConsoleSize | undefined;
+  }): Promise<void> {
+    const { folder, power } = this.#host;
+    if (power.on) throw new AfterimageError('state', 'The machine is on already');
+    const { fresh, ...rest } = options;
+    const { suspended } = folder.process;
+    if (suspended !== undefined && fresh !== true) {
+      // Whatever was written after the moment is not of this state.
+      const reader = await this.#openToResume(suspended);
+      await this.#moveTo(suspended, reader);
+      await this.#goOn(suspended, reader, rest);
+    } else {
+      if (suspended !== undefined) await folder.change({ process: { suspended: undefined } });
+      await this.#prepareTemporary();
+      await power.start(rest);
+    }
+    this.#schedule();
+  }
+
+  /** @throws AfterimageError `state` when the guest cannot be asked or does not do it in time; then it goes on */
+  async askToStop(timeoutSeconds: number): Promise<void> {
+    const { power, folder, console } = this.#host;
+    if (!power.on) return;
+    if (power.paused) throw new AfterimageError('state', 'The machine is paused; resume it, or force it off');
+    refuseUnlessAtPrompt(console);
+    if (folder.record.automatic.beforeStop) await this.take({ name: 'Before power-off', origin: 'automatic' });
+    await askToPowerOff({ console, over: power.over(), timeoutSeconds });
+  }
+
+  /** The present state is gone after it, unless it was kept. */
+  async restore(given: RestoreArguments & { readonly guest?: GuestFiles }): Promise<Restored> {
+    const startedAt = performance.now();
+    const { power, folder } = this.#host;
+    const { id, keepCurrent, paused, guest } = given;
+    // All that can be wrong with it is found before the present run ends.
+    const reader = await this.#openToResume(id);
+    let kept: string | undefined;
+    try {
+      if (keepCurrent === true || (folder.record.automatic.beforeRestore && power.on)) {
+        if (!power.on) throw new AfterimageError('state', 'The machine is off: it has no state to keep');
+        const origin = keepCurrent === true ? 'manual' : 'automatic';
+        ({ id: kept } = await this.take({ name: `Before going back, ${nameOfNow()}`, origin }));
+      }
+      await power.cut();
+      await this.#moveTo(id, reader);
+    } catch (thrown) {
+      await reader.close();
+      throw thrown;
+    }
+    await this.#goOn(id, reader, { paused, guest });
+    this.#schedule();
+    const milliseconds = Math.round((performance.now() - startedAt) * 10) / 10;
+    // Nobody waits for the layers that were left.
+    void this.#host.layers.collect().then(
+      () => this.#host.announce({ event: 'disks' }),
+      (thrown: unknown) => this.#host.announce({ event: 'warning', error: AfterimageError.from(thrown).toPlain() }),
+    );
+    return { id, ...(kept === undefined ? {} : { kept }), milliseconds };
+  }
+
+  /** Takes checkpoints off the list; their files and layers go in a job, as far as nothing else needs them. */
+  async delete(id: string, subtree: boolean): Promise<readonly string[]> {
+    const tree = await this.#host.tree();
+    const { suspended } = this.#host.folder.process;
+    const going = subtree ? subtreeOf(tree, id) : [tree.node(id).id];
+    if (suspended !== undefined && going.includes(suspended)) {
+      throw new AfterimageError('state', 'The machine is suspended there; start it first', { id: suspended });
+    }
+    await this.#suspectLayersOf(going);
+    const deleted = subtree ? await tree.deleteSubtree(id, { merge: 'later' }) : [id];
+    if (!subtree) await tree.delete(id, { merge: 'later' });
+    this.#host.announce({ event: 'tree' });
+    this.#cleanUp(tree.nodes.length === 0 ? 'all' : 'deleted checkpoints');
+    return deleted;
+  }
+
+  /** Lets automatic checkpoints go as the machine's policy wants it. */
+  async retain(): Promise<void> {
+    const tree = await this.#host.tree();
+    const policy = retentionPolicy(this.#host.folder.record.automatic.retention);
+    const { suspended } = this.#host.folder.process;
+    const going = expired(tree.nodes, policy, tree.current).filter(id => id !== suspended);
+    if (going.length === 0) return;
+    await this.#suspectLayersOf(going);
+    for (const id of going) await tree.delete(id, { merge: 'later' });
+    this.#host.announce({ event: 'tree' });
+    this.#cleanUp('old automatic checkpoints', 'when-worth');
+  }
+
+  async persist(id: string, store: string): Promise<void> {
+    const tree = await this.#host.tree();
+    const name = await this.#host.stores.use(store);
+    await this.#host.jobs.run({ kind: 'persist', subject: tree.node(id).name }, async ({ signal, progress }) => {
+      await tree.persist(id, name, {
+        cancellation: signal,
+        onProgress: ({ done, total }) => progress(done, total),
+      });
+    });
+    this.#host.announce({ event: 'tree' });
+  }
+
+  async compare(from: string, to: string): Promise<Comparison> {
+    const tree = await this.#host.tree();
+    const [one, other] = [await tree.open(from), await tree.open(to)];
+    try {
+      const { changed, total } = comparePages(one, other);
+      const disks = await this.#compareDisks(await disksOf(one), await disksOf(other));
+      return { from, to, changedPages: changed, totalPages: total, disks };
+    } finally {
+      await one.close();
+      await other.close();
+    }
+  }
+
+  async verify(deep: boolean): Promise<TreeVerification> {
+    return await this.#host.jobs.run(
+      { kind: 'verify', subject: 'checkpoints' },
+      async ({ signal, progress, outcome }) => {
+        const found = await verifyMachine(this.#host, {
+          blocks: deep,
+          cancellation: signal,
+          onProgress: ({ done, total }) => progress(done, total),
+        });
+        const { length } = found.problems;
+        outcome(length === 0 ? 'everything is in order' : `${length} ${length === 1 ? 'problem' : 'problems'}`);
+        return found;
+      },
+    );
+  }
+
+  /** The run is over. */
+  async ended(): Promise<void> {
+    clearTimeout(this.#automatic);
+    this.#host.setFact('absentPages', undefined);
+    const { temporary } = this.#host.folder.process;
+    if (temporary === undefined) return;
+    await this.#host.layers.suspect(Object.values(temporary));
+    await this.#host.folder.change({ process: { temporary: undefined } });
+    await this.#host.layers.collect();
+  }
+
+  /** The next automatic checkpoint; to be called when the machine starts and when its configuration changes. */
+  schedule(): void {
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#automatic);
+    const { everyMinutes } = this.#host.folder.record.automatic;
+    if (everyMinutes === 0 || !this.#host.power.on) return;
+    this.#automatic = setTimeout(() => {
+      const { power } = this.#host;
+      const due = power.on && !power.paused && this.#taking === undefined;
+      const taken = due ? this.take({ name: nameOfNow(), origin: 'automatic' }) : Promise.resolve();
+      // Its failure has been announced.
+      taken.catch(() => undefined).finally(() => this.#schedule());
+    }, everyMinutes * MINUTE);
+    this.#automatic.unref();
+  }
+
+  /** A checkpoint with all that is needed to go on from it. */
+  async #openToResume(id: string): Promise<CheckpointReader> {
+    const tree = await this.#host.tree();
+    const reader = await tree.open(id);
+    try {
+      await readResume(reader);
+      reader.runs(0);
+      for (const { layer, format } of (await disksOf(reader)).disks) {
+        if (layer === undefined) throw new AfterimageError('unsupported', 'A disk of it is not in a layer', { id });
+        await closeChain(await this.#openLayer(layer, format));
+      }
+      return reader;
+    } catch (thrown) {
+      await reader.close();
+      throw thrown;
+    }
+  }
+
+  /**
+   * The machine, which is off, stands at the checkpoint from here on: new overlays over its layers, then machine.json,
+   * then the tree. A cut before machine.json leaves the old state; after it the next start goes on from the checkpoint.
+   */
+  async #moveTo(id: string, reader: CheckpointReader): Promise<void> {
+    const { folder, layers } = this.#host;
+    const tree = await this.#host.tree();
+    const wanted = await disksOf(reader);
+    const was = configurationOf(reader, await reader.table(aboutTable));
+    const left = folder.record.disks.slice(0, wanted.disks.length).map((_, disk) => folder.activeLayer(disk));
+    const disks: DiskConfiguration[] = [];
+    const temporary: Record<string, string> = {};
+    const fresh: string[] = [];
+    try {
+      for (const [disk, { layer = '', format, temporary: drops }] of wanted.disks.entries()) {
+        const before = folder.record.disks[disk] ?? was?.[disk];
+        const readonly = !drops && (was?.[disk] ?? before)?.mode === 'readonly';
+        if (readonly) {
+          disks.push({ file: layer, format, mode: 'readonly' });
+          continue;
+        }
+        const overlay = await this.#overlayOver(layer, format, disk);
+        fresh.push(overlay);
+        if (!drops) disks.push({ file: overlay, format: 'qcow2', mode: 'persistent' });
+        else {
+          const base = [folder.record.disks[disk], was?.[disk]].find(one => one?.mode === 'temporary');
+          disks.push(base ?? { file: layer, format, mode: 'temporary' });
+          temporary[disk] = overlay;
+        }
+      }
+    } catch (thrown) {
+      await this.#host.layers.suspect(fresh).catch(() => undefined);
+      throw thrown;
+    }
+    await layers.suspect([...left, ...fresh]);
+    const from = tree.current;
+    await folder.change({
+      configuration: { disks, memory: reader.spaces[0]!.bytes },
+      process: {
+        suspended: id,
+        restored: { checkpoint: id, ...(from === undefined ? {} : { from }) },
+        temporary: Object.keys(temporary).length === 0 ? undefined : temporary,
+      },
+    });
+    await tree.setCurrent(id);
+    await folder.change({ process: { restored: undefined } });
+    this.#host.announce({ event: 'machine', machine: folder.record });
+    this.#host.announce({ event: 'tree' });
+    this.#host.announce({ event: 'disks' });
+  }
+
+  /** Starts the machine, which stands at the checkpoint. The reader is taken over. */
+  async #goOn(
+    id: string,
+    reader: CheckpointReader,
+    options: {
+      readonly paused?: boolean | undefined;
+      readonly guest?: GuestFiles | undefined;
+      readonly consoleSize?: ConsoleSize | undefined;
+    },
+  ): Promise<void> {
+    const { folder, power } = this.#host;
+    const tree = await this.#host.tree();
+    const durable = tree.node(id).durable;
+    await power.start({ ...options, resume: { reader, from: { tree, durable } } });
+    await folder.change({ process: { suspended: undefined } });
+  }
+
+  async #overlayOver(layer: string, format: LayerFormat, disk: number): Promise<string> {
+    const overlay = freshLayer(disk);
+    const chain = await this.#openLayer(layer, format);
+    try {
+      await (await createOverlay(chain, overlay)).close();
+    } finally {
+      await closeChain(chain);
+    }
+    return overlay;
+  }
+
+  #openLayer(layer: string, format: LayerFormat) {
+    const folder = new OwnedFolder(this.#host.folder.path);
+    return openChain(folder, { path: layer, format }, { access: 'read', codecs: clusterCodecs });
+  }
+
+  /** Temporary disks get layers of their own, which go at power-off. */
+  async #prepareTemporary(): Promise<void> {
+    const { folder, layers } = this.#host;
+    const temporary: Record<string, string> = {};
+    for (const [disk, { file, format, mode }] of folder.record.disks.entries()) {
+      if (mode === 'temporary') temporary[disk] = await this.#overlayOver(file, format, disk);
+    }
+    if (Object.keys(temporary).length === 0) return;
+    await layers.suspect(Object.values(temporary));
+    await folder.change({ process: { temporary } });
+  }
+
+  /** Names of layers are relative to the folder of the disk's active one. */
+  #layers() {
+    const { folder } = this.#host;
+    const inMachine = (disk: number, layer: string) =>
+      path.posix.join(path.posix.dirname(folder.activeLayer(disk)), layer);
+    return {
+      fresh: async (disk: number) => {
+        const from = path.posix.dirname(folder.activeLayer(disk));
+        return path.posix.relative(from, path.posix.join(from, path.posix.basename(freshLayer(disk))));
+      },
+      record: async (active: readonly { readonly disk: number; readonly file: string }[]) => {
+        await folder.change(({ disks, process }) => {
+          const changes = active.map(({ disk, file }) => ({ disk, file: inMachine(disk, file) }));
+          return this.activeChange(disks, process, changes);
+        });
+      },
+      inMachine,
+      isTemporary: (disk: number) => folder.record.disks[disk]?.mode === 'temporary',
+    };
+  }
+
+  /** How machine.json changes when disks run on other layers. */
+  activeChange(
+    disks: readonly DiskConfiguration[],
+    process: ProcessState,
+    changes: readonly { readonly disk: number; readonly file: string; readonly format?: LayerFormat }[],
+  ) {
+    for (const { file, format } of disks) this.#formats.set(file, format);
+    const next = [...disks];
+    const temporary = { ...process.temporary };
+    for (const { disk, file, format = this.#formats.get(file) ?? 'qcow2' } of changes) {
+      const before = next[disk];
+      if (before === undefined) continue;
+      if (before.mode === 'temporary') temporary[disk] = file;
+      else next[disk] = { ...before, file, format };
+    }
+    return {
+      configuration: { disks: next },
+      process: { temporary: Object.keys(temporary).length === 0 ? undefined : temporary },
+    };
+  }
+
+  async #suspectLayersOf(ids: readonly string[]): Promise<void> {
+    const layers: string[] = [];
+    for (const id of ids) {
+      const own = await this.#host.layers.ofCheckpoint(id).catch(() => []);
+      for (const { path: layer } of own) layers.push(...(await this.#host.layers.chain(layer)));
+    }
+    await this.#host.layers.suspect(layers);
+  }
+
+  #cleanUp(subject: string, merge: 'now' | 'when-worth' = 'now'): void {
+    const { jobs, layers } = this.#host;
+    const { result } = jobs.start({ kind: 'merge', subject }, async ({ signal, progress, outcome }) => {
+      const tree = await this.#host.tree();
+      const freed = await tree.collapse({
+        merge,
+        cancellation: signal,
+        onProgress: ({ done, total }) => progress(done, total),
+      });
+      const deleted = await layers.collect();
+      outcome(`${Math.max(0, freed)} bytes of checkpoints and ${deleted.length} layers of disks freed`);
+    });
+    result.then(
+      () => {
+        this.#host.announce({ event: 'tree' });
+        this.#host.announce({ event: 'disks' });
+      },
+      // The job says so.
+      () => undefined,
+    );
+  }
+
+  async #compareDisks(from: Disks, to: Disks): Promise<Comparison['disks']> {
+    const { layers } = this.#host;
+    const facts = new Map((await layers.facts()).map(one => [one.path, one]));
+    const result: { device: string; changedBytes?: number; size: number }[] = [];
+    for (const { device, layer, size } of to.disks) {
+      const other = from.disks.find(one => one.device === device)?.layer;
+      if (layer === undefined || other === undefined) {
+        result.push({ device, size });
+        continue;
+      }
+      const [one, two] = [await layers.chain(layer), await layers.chain(other)];
+      const apart = [...one.filter(name => !two.includes(name)), ...two.filter(name => !one.includes(name))];
+      const shared = one.some(name => two.includes(name));
+      const changedBytes = apart.reduce((sum, name) => sum + (facts.get(name)?.allocatedSize ?? 0), 0);
+      result.push({ device, size, ...(shared ? { changedBytes } : {}) });
+    }
+    return result;
+  }
+}
+
+export async function disksOf(reader: CheckpointReader): Promise<Disks> {
+  return checkDisks((await reader.table(disksTable)) ?? { disks: [] });
+}
+
+/** The disks as the machine had them; the text may be anybody's. */
+function configurationOf(
+  reader: CheckpointReader,
+  about: { readonly machine: string } | undefined,
+): readonly DiskConfiguration[] | undefined {
+  try {
+    return checked(storedMachine, JSON.parse(about?.machine ?? ''), 'corrupt', reader.id).disks;
+  } catch {
+    return undefined;
+  }
+}
+
+function subtreeOf(tree: CheckpointTree, id: string): string[] {
+  const ids = [tree.node(id).id];
+  for (let at = 0; at < ids.length; at += 1) {
+    for (const node of tree.nodes) if (node.parent === ids[at]) ids.push(node.id);
+  }
+  return ids;
+}
+
+/** As a person writes it, local time. */
+function nameOfNow(): string {
+  const now = new Date();
+  const two = (value: number) => String(value).padStart(2, '0');
+  const day = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
+  return `${day} ${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}`;
+}
+
+let known: string | undefined;
+
+function version(): string {
+  if (known === undefined) {
+    try {
+      known = String(JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version);
+    } catch {
+      known = 'unknown';
+    }
+  }
+  return known;
+}
