@@ -204,7 +204,10 @@ async function converted(
   chain: Layer,
   progress: Progress,
 ): Promise<DiskResult> {
-  const { folder, name } = placeOf(command.to);
+  const { folder: own, name } = placeOf(command.to);
+  // One that the chain is in as well keeps the journal.
+  const folder =
+    path.dirname(path.resolve(command.to)) === path.dirname(path.resolve(command.file)) ? chain.folder : own;
   const job = jobOf('convert', progress);
   const { compress, toFormat, options } = command;
   await job.run(() =>

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { AfterimageError } from '../base/errors.ts';
 import type { Folder } from '../disk/chain/folder.ts';
 import type { HostFile } from '../disk/disk.ts';
+import { FileLock } from './file-lock.ts';
 import { codeOf, hostError } from './host-errors.ts';
 import { openHostFile } from './node-file.ts';
 
@@ -50,6 +51,7 @@ export class HostFolder implements Folder {
     const file = this.#path(name);
     if (!(await this.exists(name))) return;
     await this.#within(path.dirname(file), name);
+    FileLock.clear(file);
     await rm(file, { force: true }).catch(thrown => {
       throw hostError(thrown, file, 'remove');
     });

@@ -61,14 +61,21 @@ export class FileLock {
     return lock;
   }
 
+  /**
+   * For who removes the file: what ended processes have left of its lock goes too. Throws `locked` while another process
+   * uses the file.
+   */
+  static clear(file: string): void {
+    const folder = `${resolve(file)}.lock`;
+    const other = holdersOf(folder).find(({ pid, host }) => pid !== process.pid || host !== ownIdentity().host);
+    if (other !== undefined) throw lockedBy(other, file, folder);
+    removeEmpty(folder);
+  }
+
   release(): void {
     held.delete(this);
     rmSync(path.join(this.#folder, this.#name), { force: true });
-    try {
-      rmdirSync(this.#folder);
-    } catch {
-      // Others hold it too, or it is gone already.
-    }
+    removeEmpty(this.#folder);
   }
 
   #refuseOtherName(file: string): void {
@@ -113,6 +120,14 @@ export class FileLock {
       }
       await new Promise(done => setTimeout(done, PATIENCE_MILLISECONDS));
     }
+  }
+}
+
+function removeEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // Others hold it too, or it is gone already.
   }
 }
 
@@ -189,11 +204,15 @@ function lockedBy(holder: Holder, file: string, folder: string): AfterimageError
 
 /** By this very process: no other run has to end for it, and no lock is in the way. */
 function usedTwice(file: string, folder: string): AfterimageError {
-  return new AfterimageError('locked', 'The file is in use here already, under this or another name; only read-only it can be used twice', {
-    path: file,
-    pid: process.pid,
-    lock: folder,
-  });
+  return new AfterimageError(
+    'locked',
+    'The file is in use here already, under this or another name; only read-only it can be used twice',
+    {
+      path: file,
+      pid: process.pid,
+      lock: folder,
+    },
+  );
 }
 
 function watchExit(): void {

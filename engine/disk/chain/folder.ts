@@ -13,7 +13,7 @@ export interface Folder {
   create(path: string): Promise<HostFile>;
   /** Gives a file another name, in one step; what had that name is gone then. */
   rename(from: string, to: string): Promise<void>;
-  /** Succeeds also when there is no such file. */
+  /** Succeeds also when there is no such file. Fails with kind `locked` when another process uses it. */
   remove(path: string): Promise<void>;
   exists(path: string): Promise<boolean>;
   /** Paths of the regular files that are directly in a folder below this one, or, with '', in this one. */
