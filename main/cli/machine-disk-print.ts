@@ -48,9 +48,11 @@ function bar({ allocatedSize, virtualSize }: LayerView): string {
 }
 
 function neededBy({ neededBy }: LayerView): string {
-  const checkpoints = neededBy.filter(({ by, direct }) => by === 'checkpoint' && direct);
+  // Those that stand on layers above need this one too, which the picture shows.
+  const direct = neededBy.filter(one => one.direct);
+  const checkpoints = direct.filter(({ by }) => by === 'checkpoint');
   const words: string[] = [];
-  if (neededBy.some(({ by }) => by === 'machine')) words.push('the machine');
+  if (direct.some(({ by }) => by === 'machine')) words.push('the machine');
   const [first] = checkpoints;
   if (checkpoints.length === 1) words.push(printable(first!.name ?? first!.id.slice(0, SHORT_IDENTITY)));
   else if (checkpoints.length > 1) words.push(counted(checkpoints.length, 'checkpoint'));

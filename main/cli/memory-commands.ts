@@ -11,6 +11,8 @@ interface RangeOptions extends CommonOptions {
 }
 
 const PAGE = 4096;
+/** Moving pages goes on beside the guest. */
+const LOOK_MILLISECONDS = 50;
 
 const RANGE_HELP = `
 A range is FIRST+COUNT in pages of 4096 bytes from the start of RAM, such as 0+1024, or
@@ -65,7 +67,7 @@ export function addMemoryCommands(program: Command, ended: Ended): Command[] {
   return [memory, virtualize, devirtualize, share, scatter];
 }
 
-/** Does something to memory and shows it afterwards. */
+/** Does something to memory, waits until it is done, and shows what memory is like then. */
 function change(
   what: string,
   name: string,
@@ -74,7 +76,11 @@ function change(
 ): Promise<number> {
   return withMachine(what, name, options, async connection => {
     await work(connection);
-    return shown(await connection.call('memory', { groups: PICTURE_GROUPS }));
+    for (;;) {
+      const view = await connection.call('memory', { groups: PICTURE_GROUPS });
+      if (!view.busy) return shown(view);
+      await new Promise(resolve => setTimeout(resolve, LOOK_MILLISECONDS));
+    }
   });
 }
 

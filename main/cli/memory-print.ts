@@ -15,8 +15,8 @@ const GLYPHS: readonly (readonly [PageBit, string])[] = [
   ['shared', 'S'],
   ['remapped', 'R'],
   ['dirty', 'd'],
-  ['virtualized', 'v'],
   ['zero', '.'],
+  ['virtualized', 'v'],
 ];
 /** In its own frame, with content. */
 const IDENTITY = 'i';

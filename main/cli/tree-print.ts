@@ -60,23 +60,27 @@ function drawn(nodes: readonly CheckpointNode[]): Drawn[] {
   }
   const toCurrent = pathToCurrent(nodes);
   const result: Drawn[] = [];
-  // Lines that are still to be drawn, the next one last: lines can be long and deep, calls in calls could not.
-  const open: { first: string; rest: string; node: CheckpointNode }[] = [];
-  for (const node of (children.get(undefined) ?? []).reverse()) open.push({ first: '', rest: '', node });
   const seen = new Set<string>();
-  for (let line = open.pop(); line !== undefined; line = open.pop()) {
-    const { first, rest, node } = line;
-    if (seen.has(node.id)) continue;
-    seen.add(node.id);
-    result.push({ prefix: first, node });
-    const after = children.get(node.id) ?? [];
-    // The way to where the machine is goes straight down, else the newest does.
-    const straight = after.find(({ id }) => toCurrent.has(id)) ?? after.at(-1);
-    if (straight === undefined) continue;
-    open.push({ first: rest, rest, node: straight });
-    const branches = after.filter(child => child !== straight);
-    for (const child of branches.reverse()) open.push({ first: `${rest}├─`, rest: `${rest}│ `, node: child });
-  }
+  const drawFrom = (root: CheckpointNode) => {
+    // Lines that are still to be drawn, the next one last: lines can be long and deep, calls in calls could not.
+    const open = [{ first: '', rest: '', node: root }];
+    for (let line = open.pop(); line !== undefined; line = open.pop()) {
+      const { first, rest, node } = line;
+      if (seen.has(node.id)) continue;
+      seen.add(node.id);
+      result.push({ prefix: first, node });
+      const after = children.get(node.id) ?? [];
+      // The way to where the machine is goes straight down, else the newest does.
+      const straight = after.find(({ id }) => toCurrent.has(id)) ?? after.at(-1);
+      if (straight === undefined) continue;
+      open.push({ first: rest, rest, node: straight });
+      const branches = after.filter(child => child !== straight);
+      for (const child of branches.reverse()) open.push({ first: `${rest}├─`, rest: `${rest}│ `, node: child });
+    }
+  };
+  for (const root of children.get(undefined) ?? []) drawFrom(root);
+  // Those that are each other's parents, which is a mistake, are shown too.
+  for (const node of nodes) drawFrom(node);
   return result;
 }
 
