@@ -3,7 +3,7 @@
 // files are (in memory, /dev/shm, the host's disk does not blur what is compared: the software). A word as an argument
 // runs only the rows that have it in their name.
 //
-// The first run of each is not counted: it warms up the just-in-time compiler of ours, which a machine that runs for
+// The first run of each but the guests is not counted: it warms up the just-in-time compiler of ours, which a machine that runs for
 // hours has long done, and the host's memory for both.
 import { writeFileSync } from 'node:fs';
 import { LiveDisk } from '../../engine/disk/chain/live-disk.ts';
@@ -15,6 +15,7 @@ import { stream } from '../../engine/disk/jobs/stream.ts';
 import { benchDisk } from '../../engine/host/disk-bench.ts';
 import { clusterCodecs } from '../../engine/host/disk-codecs.ts';
 import { BenchFiles, formatOf, MIB, qemuImg, SIZE } from './disk-files.ts';
+import { measureGuest } from './disk-guest.ts';
 import { type Sample, sampleOf } from './statistics.ts';
 
 const RUNS = Number(process.env.RUNS ?? 5);
@@ -52,12 +53,16 @@ async function measure(
     prepare();
     samples.other.push(await other());
   }
-  const [our, their] = [sampleOf(samples.ours.slice(1)), sampleOf(samples.other.slice(1))];
+  found(what, unit, samples.ours.slice(1), samples.other.slice(1));
+}
+
+function found(what: string, unit: string, ours: readonly number[], other: readonly number[]): void {
+  const [our, their] = [sampleOf(ours), sampleOf(other)];
   const row = { what, unit, ours: our, qemu: their, ratio: our.median / their.median };
   rows.push(row);
   const cell = ({ median, least, most }: Sample) => `${median.toFixed(0)} (${least.toFixed(0)}-${most.toFixed(0)})`;
   console.log(
-    `${what.padEnd(38)} ${unit.padEnd(6)} ${cell(our).padStart(24)} ${cell(their).padStart(24)}   ×${row.ratio.toFixed(2)}`,
+    `${what.padEnd(44)} ${unit.padEnd(6)} ${cell(our).padStart(24)} ${cell(their).padStart(24)}   ×${row.ratio.toFixed(2)}`,
   );
 }
 
@@ -160,6 +165,9 @@ try {
   await requestRows();
   await depthRows();
   await jobRows();
+  if (only === undefined || 'guest'.includes(only)) {
+    await measureGuest(files, RUNS, (what, ours, qemu) => found(what, 'req/s', ours, qemu));
+  }
   const target = process.argv.indexOf('--json');
   if (target >= 0) writeFileSync(process.argv[target + 1]!, `${JSON.stringify(rows, null, 2)}\n`);
 } finally {

@@ -5,12 +5,20 @@ import type { Guest } from '../../assets/guest/guest.ts';
 export interface QemuDisk {
   readonly file: string;
   readonly readOnly?: boolean;
+  /** raw if not given. */
+  readonly format?: string;
 }
 
 export interface QemuOptions {
   readonly disks?: readonly QemuDisk[];
   /** Added to the guest's command line. */
   readonly append?: string;
+  /** MiB; 256 unless said. */
+  readonly memory?: number;
+  /** A qcow2 image for `savevm`. */
+  readonly snapshots?: string;
+  /** Path of a socket for the monitor. */
+  readonly monitor?: string;
 }
 
 /** What a terminal answers with the place of its cursor. */
@@ -31,18 +39,36 @@ export class QemuGuest {
   #changed: () => void = () => {};
 
   constructor(guest: Guest, options: QemuOptions = {}) {
-    const disks = (options.disks ?? []).flatMap(({ file, readOnly }, index) => [
-      ...['-drive', `file=${file},if=none,id=disk${index},format=raw,readonly=${readOnly ? 'on' : 'off'}`],
+    const disks = (options.disks ?? []).flatMap(({ file, readOnly, format = 'raw' }, index) => [
+      ...['-drive', `file=${file},if=none,id=disk${index},format=${format},readonly=${readOnly ? 'on' : 'off'}`],
       ...['-device', `virtio-blk-device,drive=disk${index}`],
     ]);
     this.#child = spawn(
       'qemu-system-riscv64',
       [
-        ...['-M', 'virt', '-m', '256', '-bios', 'default', '-display', 'none', '-serial', 'stdio', '-monitor', 'none'],
+        ...[
+          '-M',
+          'virt',
+          '-m',
+          String(options.memory ?? 256),
+          '-bios',
+          'default',
+          '-display',
+          'none',
+          '-serial',
+          'stdio',
+        ],
+        ...['-monitor', options.monitor === undefined ? 'none' : `unix:${options.monitor},server=on,wait=off`],
         ...['-no-reboot', '-global', 'virtio-mmio.force-legacy=false', '-device', 'virtio-rng-device'],
         ...['-kernel', guest.kernel, '-initrd', guest.initrd],
         ...['-append', `${guest.append} ${options.append ?? ''}`],
         ...disks,
+        ...(options.snapshots === undefined
+          ? []
+          : [
+              ...['-drive', `file=${options.snapshots},if=none,id=snapshots,format=qcow2`],
+              ...['-device', 'virtio-blk-device,drive=snapshots'],
+            ]),
       ],
       { stdio: ['pipe', 'pipe', 'pipe'] },
     );
