@@ -1,8 +1,8 @@
 // The engine process's main thread, the I/O thread: obeys the parent, owns the files, and looks after the hart's worker.
 import { writeFileSync } from 'node:fs';
-import { MessageChannel, Worker } from 'node:worker_threads';
+import { MessageChannel, type Worker } from 'node:worker_threads';
 import type { TakenCheckpoint } from '../api/checkpoints.ts';
-import type { Command, EngineDescription, RunSummary } from '../api/messages.ts';
+import type { Command, EngineDescription, EngineEvent, RunSummary } from '../api/messages.ts';
 import type { DiskSettings, MachineSettings } from '../api/settings.ts';
 import { AfterimageError, assertNever } from '../base/errors.ts';
 import type { Disk } from '../disk/disk.ts';
@@ -17,11 +17,14 @@ import { Doorbell, type Listening } from './doorbell.ts';
 import { HartControl } from './hart-control.ts';
 import { HartPort } from './hart-port.ts';
 import type { HartMessage, HartTask } from './hart-thread.ts';
+import type { HartWorkers } from './hart-workers.ts';
 import { hostError } from './host-errors.ts';
 import { LiveCheckpoints, type TakeRequest } from './live-checkpoint.ts';
 import { LiveMemory } from './live-memory.ts';
 import { OutputFile } from './output-file.ts';
 import type { ParentLink } from './parent-link.ts';
+import { RestoreRun } from './restore-run.ts';
+import type { Resume } from './resume.ts';
 
 /** A hart looks at the bell after every slice, at most a few milliseconds; one that does not has lost its way. */
 const STOP_PATIENCE_MILLISECONDS = 3000;
@@ -30,8 +33,7 @@ const MOST_WARNINGS = 20;
 
 /** What makes this the engine of a real machine; tests put a small machine into the same frame. */
 export interface EngineParts {
-  /** The worker's main module; it calls `runHartThread`. */
-  readonly hartWorker: URL;
+  readonly harts: HartWorkers;
   readonly describe: () => EngineDescription;
   readonly loadCore: () => Promise<WebAssembly.Module>;
   /** Machine memory for the settings: shared, with RAM and reserve. */
@@ -57,6 +59,8 @@ interface Run {
   readonly hart: HartPort;
   readonly memory: MachineBytes;
   readonly listening: Listening;
+  /** Of a machine that goes on from a checkpoint. */
+  readonly restore: RestoreRun | undefined;
   /** From the hart's start on. */
   live: Live | undefined;
 }
@@ -116,6 +120,7 @@ export class Engine {
   /** Powers the machine off: when the parent asks for it, when it is gone, or when the process is told to end. */
   stop(): void {
     this.#control.requestStop(this.#hartBell);
+    this.#run?.restore?.pager.interrupt();
     this.#whenConsoleDrained?.();
     if (!this.#starting) {
       void this.#end({ kind: 'ended', summary: nothingRan, signature: undefined });
@@ -136,7 +141,21 @@ export class Engine {
   async checkpoint(request: TakeRequest): Promise<TakenCheckpoint> {
     const { checkpoints } = this.#liveParts();
     if (this.#full) throw new AfterimageError('no-space', 'The host has no room for what the guest has written');
+    this.#run?.restore?.check();
     return await checkpoints.take(request);
+  }
+
+  /**
+   * Instead of a `start` command: goes on from a checkpoint (C17). `started` is sent when the hart is about to execute its
+   * first instruction; pages arrive as they are used, the rest in the background.
+   */
+  restore(settings: unknown, resume: Resume): void {
+    this.#guarded(() => this.#start(settings, resume));
+  }
+
+  /** Pages of a lazy restore that are still in the checkpoint's files only. */
+  get absentPages(): number {
+    return this.#run?.restore?.pager.absentPages ?? 0;
   }
 
   /** The P→M map of the running machine. @throws AfterimageError `state` when nothing runs */
@@ -176,7 +195,14 @@ export class Engine {
       case 'resize':
         this.#control.setConsoleSize(checkConsoleSize(command.size), this.#hartBell);
         break;
-      case 'disk-job':
+      case 'disk-job': {
+        if (this.#run === undefined) throw new AfterimageError('state', 'The machine has no disks yet');
+        // What is no list is refused there.
+        const { keep } = command;
+        const needed = this.#run.live?.checkpoints.needed ?? [];
+        this.#run.diskJobs.obey({ ...command, keep: Array.isArray(keep) ? [...keep, ...needed] : keep });
+        break;
+      }
       case 'disk-job-cancel':
       case 'disk-job-limit':
       case 'disk-recorded':
@@ -190,6 +216,7 @@ export class Engine {
         break;
       case 'resume':
         this.#paused = false;
+        this.#run?.restore?.pager.retry();
         if (this.#full) this.#run?.diskServer.retry();
         else this.#control.requestPause(false, this.#hartBell);
         break;
@@ -201,24 +228,38 @@ export class Engine {
     }
   }
 
-  #start(settings: unknown): void {
+  #start(settings: unknown, resume?: Resume): void {
     if (this.#starting) throw new AfterimageError('state', 'The machine has been started already');
     this.#starting = true;
-    this.#open(settings).catch(thrown => this.fail(thrown));
+    this.#open(settings, resume).catch(thrown => this.fail(thrown));
   }
 
-  async #open(value: unknown): Promise<void> {
-    const settings = checkSettings(value);
+  async #open(value: unknown, resume: Resume | undefined): Promise<void> {
+    try {
+      await this.#openAll(checkSettings(value), resume);
+    } catch (thrown) {
+      await resume?.reader.close();
+      throw thrown;
+    }
+  }
+
+  async #openAll(settings: MachineSettings, resume: Resume | undefined): Promise<void> {
     if (settings.consoleSize !== undefined) this.#control.setConsoleSize(settings.consoleSize, this.#hartBell);
-    const [software, coreModule] = await Promise.all([readSoftware(settings.boot), this.#parts.loadCore()]);
+    const coreModule = await this.#parts.loadCore();
+    const software = resume === undefined ? readSoftware(settings.boot) : undefined;
     const disks: Disk[] = [];
     let trace: OutputFile | undefined;
+    let restore: RestoreRun | undefined;
     try {
       for (const disk of settings.disks) disks.push(await this.#parts.openDisk(disk));
       if (settings.signature !== undefined) OutputFile.probe(settings.signature.path);
       if (settings.trace !== undefined) trace = OutputFile.create(settings.trace);
       const machineBytes = this.#parts.createMemory(settings, coreModule);
-      const { memory } = machineBytes;
+      const { memory, layout } = machineBytes;
+      if (resume !== undefined) {
+        const send = (event: EngineEvent) => this.#link.send(event);
+        restore = await RestoreRun.begin({ resume, memory, layout, ram: settings.memory, send });
+      }
       const disksOnLink = createDiskBuffers();
       const diskServer = new DiskServer({
         buffers: disksOnLink,
@@ -237,9 +278,11 @@ export class Engine {
       const { port1: ours, port2: commands } = new MessageChannel();
       const worker = this.#startWorker({
         memory,
+        layout,
         coreModule,
         settings,
         software,
+        resume: restore?.state,
         console: this.#consoleBuffers,
         disks: disksOnLink,
         diskShapes: disks.map(({ size, readonly }) => ({ size, readonly })),
@@ -268,9 +311,11 @@ export class Engine {
         hart,
         memory: machineBytes,
         listening,
+        restore,
         live: undefined,
       };
     } catch (thrown) {
+      await restore?.close();
       for (const disk of disks) await disk.close();
       trace?.close();
       throw thrown;
@@ -278,11 +323,7 @@ export class Engine {
   }
 
   #startWorker(task: HartTask): Worker {
-    const worker = new Worker(this.#parts.hartWorker, {
-      workerData: task,
-      transferList: [task.commands],
-      name: 'hart',
-    });
+    const worker = this.#parts.harts.start(task);
     worker.on('message', (message: HartMessage) => this.#hear(message));
     worker.on('error', thrown => this.fail(thrown));
     worker.on('exit', () => this.fail(new AfterimageError('internal', 'The hart ended without saying why')));
@@ -314,15 +355,23 @@ export class Engine {
   #goLive(): void {
     const run = this.#run;
     if (run?.memory.layout === undefined) return;
-    const { disks, hart, memory, diskJobs } = run;
+    const { disks, hart, memory, diskJobs, restore } = run;
     const tables = new MemoryTables(new Uint8Array(memory.memory.buffer), memory.layout!);
-    const foldBack = (disk: number) => diskJobs.obey({ kind: 'disk-job', disk, job: 'commit', keep: [] });
-    const checkpoints = new LiveCheckpoints({ disks, hart, tables, foldBack });
+    const foldBack = async (disk: number, keep: readonly string[]) => {
+      for (let job = diskJobs.working(disk); job !== undefined; job = diskJobs.working(disk)) await job;
+      if (this.#ending) return;
+      diskJobs.obey({ kind: 'disk-job', disk, job: 'commit', keep });
+      await diskJobs.working(disk);
+    };
+    const pager = restore === undefined ? {} : { pager: restore.pager };
+    const checkpoints = new LiveCheckpoints({ disks, hart, tables, foldBack, ...pager });
+    restore?.register(checkpoints.bases);
     run.live = { checkpoints, memory: new LiveMemory(tables, hart, checkpoints.bases) };
   }
 
   /** What the hart has rung for. */
   #pump(): void {
+    this.#run?.restore?.pager.pump();
     this.#console.pump();
     this.#run?.diskServer.pump();
     this.#noticeDrained();
@@ -386,6 +435,7 @@ export class Engine {
       }
     };
     await Promise.all([run.diskServer.finish(), run.diskJobs.finish()]);
+    await attempt(() => run.restore?.close());
     for (const disk of run.disks) {
       if (!disk.readonly) await attempt(() => disk.flush());
       await attempt(() => disk.close());

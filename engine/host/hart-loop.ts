@@ -28,6 +28,9 @@ export interface HartEnd {
   readonly code: number;
 }
 
+/** Thrown out of the guest's instruction when the machine is to stop while it waits for a page. */
+export class HartStopped extends Error {}
+
 /** One machine on this thread. */
 export class HartLoop {
   readonly #parts: HartLoopParts;
@@ -42,6 +45,15 @@ export class HartLoop {
 
   /** Runs the machine until it stops for good. */
   run(): HartEnd {
+    try {
+      return this.#run();
+    } catch (thrown) {
+      if (thrown instanceof HartStopped) return { reason: 'requested', code: 0 };
+      throw thrown;
+    }
+  }
+
+  #run(): HartEnd {
     const { machine, bell, control, live } = this.#parts;
     this.#attend();
     for (;;) {

@@ -2,6 +2,7 @@
 import type { SignatureGranularity } from '../api/settings.ts';
 import type { MachineParts, RunState } from '../machine/parts.ts';
 import type { LiveMachine } from './hart-live.ts';
+import type { EndedRequest } from './resume.ts';
 
 /** Only a machine with the members of LiveMachine can be checkpointed. */
 export interface HartMachine extends Partial<LiveMachine> {
@@ -20,9 +21,11 @@ export interface HartMachine extends Partial<LiveMachine> {
   readonly instructions: number;
   /** What guests must not do, counted by device and kind since the machine was built. */
   readonly errors: { readonly counts: Readonly<Record<string, number>> };
+  /** Of a restored machine: see Machine. */
+  settleRequests?(ended: readonly EndedRequest[]): void;
   /** The signature's text (`--signature`). AfterimageError when the program has none. */
   signature(granularity: SignatureGranularity): string;
 }
 
 /** Throws AfterimageError when the files or settings do not make a machine. */
-export type MachineBuilder = (parts: MachineParts) => HartMachine;
+export type MachineBuilder = (parts: MachineParts, state?: Uint8Array) => HartMachine;

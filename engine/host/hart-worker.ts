@@ -2,4 +2,4 @@
 import { Machine } from '../machine/machine.ts';
 import { runHartThread } from './hart-thread.ts';
 
-runHartThread(parts => new Machine(parts));
+runHartThread((parts, state) => new Machine(parts, state));

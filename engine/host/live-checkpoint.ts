@@ -14,6 +14,8 @@ import type { MemoryTables } from '../memory/tables.ts';
 import { Bases } from './bases.ts';
 import type { PendingResult } from './disk-link.ts';
 import type { HartPort } from './hart-port.ts';
+import type { Pager } from './pager.ts';
+import { makePoolPolite } from './pool-priority.ts';
 import { Saver } from './saver.ts';
 
 /** Where a machine's layers are; whoever owns the machine's folder says it. Layer paths are as `Layer.path`. */
@@ -54,8 +56,10 @@ export interface LiveCheckpointParts {
   readonly disks: readonly Disk[];
   readonly hart: HartPort;
   readonly tables: MemoryTables;
-  /** Commits the active layer into the one below in the background: an overlay that no checkpoint needs. */
-  readonly foldBack: (disk: number) => void;
+  /** Of a lazily restored machine. */
+  readonly pager?: Pick<Pager, 'require'>;
+  /** Commits the active layer of a disk into the one below, unless that is to be kept. */
+  readonly foldBack: (disk: number, keep: readonly string[]) => Promise<void>;
 }
 
 interface Switched {
@@ -73,6 +77,11 @@ const STATUS_CODES = { ok: 0, 'io-error': 1, unsupported: 2 } as const;
 export class LiveCheckpoints {
   readonly bases = new Bases();
   readonly #parts: LiveCheckpointParts;
+  /** Layers that checkpoints of this run stand on, by path. */
+  readonly #needed = new Set<string>();
+  /** Layers that were switched away from for a checkpoint that failed. */
+  readonly #left = new Set<Layer>();
+  readonly #folding = new Set<LiveDisk>();
   #taking: AbortController | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #atMoment: (() => void) | undefined;
@@ -83,6 +92,11 @@ export class LiveCheckpoints {
 
   get busy(): boolean {
     return this.#taking !== undefined;
+  }
+
+  /** Layers that checkpoints of this run stand on, also the one being taken: no job may change them. */
+  get needed(): readonly string[] {
+    return [...this.#needed];
   }
 
   /** The mark of the moment has come in the stream of disk requests: in the same turn the disks are switched (C2, C6). */
@@ -126,6 +140,7 @@ export class LiveCheckpoints {
       request.onProgress({ phase, name: about.name, origin: about.origin, donePages, totalPages, ...known });
     };
     progress('preparing');
+    makePoolPolite();
     const durable = tree.isDurable(store);
     const base = request.full ? undefined : this.bases.newest(durable);
     const ram = this.#parts.tables.ramPages * 4096;
@@ -138,12 +153,14 @@ export class LiveCheckpoints {
     try {
       held = await this.#hold(request, base?.epoch ?? 0);
       const { moment, switched } = held;
+      for (const { parent } of switched) this.#needed.add(parent.path);
       const pause = moment.pauseMicroseconds;
       const saver = new Saver({
         tables: this.#parts.tables,
         writer: draft.writer,
         since: base?.epoch ?? 0,
         signal,
+        bring: async pages => await this.#parts.pager?.require(pages),
         onProgress: (done, total) => progress('saving', done, total, pause),
       });
       held.saver = saver;
@@ -260,8 +277,30 @@ export class LiveCheckpoints {
     held?.saver?.abandon();
     await draft.abort();
     if (held === undefined) return;
+    for (const { parent } of held.switched) this.#needed.delete(parent.path);
     await this.#release(held).catch(() => undefined);
-    for (const { index } of held.switched) this.#parts.foldBack(index);
+    for (const { index, live, parent } of held.switched) {
+      this.#left.add(parent);
+      void this.#fold(index, live);
+    }
+  }
+
+  /** The overlays of checkpoints that failed go back into the layers below, in the background. */
+  async #fold(index: number, live: LiveDisk): Promise<void> {
+    if (this.#folding.has(live)) return;
+    this.#folding.add(live);
+    try {
+      for (;;) {
+        const { active } = live;
+        const below = active.backing;
+        if (below === undefined || !this.#left.has(below)) return;
+        await this.#parts.foldBack(index, this.needed);
+        // Refused, cancelled or failed: the chain is one layer longer then, and nothing is lost.
+        if (live.active === active) return;
+      }
+    } finally {
+      this.#folding.delete(live);
+    }
   }
 
   async #describeDisks(request: TakeRequest, switched: readonly Switched[]): Promise<Disks> {

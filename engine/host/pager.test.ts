@@ -10,8 +10,9 @@ import { PageSources } from '../checkpoint/page-sources.ts';
 import { CheckpointReader, type FindCheckpoint } from '../checkpoint/reader.ts';
 import { CheckpointWriter } from '../checkpoint/writer.ts';
 import { MemoryFile } from '../disk/memory-file.ts';
+import { RESTORED_EPOCH } from '../memory/absent-pages.ts';
 import type { MemoryTables } from '../memory/tables.ts';
-import { Pager, RESTORED_EPOCH } from './pager.ts';
+import { Pager } from './pager.ts';
 
 const PAGES = 512;
 

@@ -3,7 +3,7 @@
 import { AfterimageError } from '../base/errors.ts';
 import { PageSources } from '../checkpoint/page-sources.ts';
 import type { CheckpointReader } from '../checkpoint/reader.ts';
-import { AbsentPages } from '../memory/absent-pages.ts';
+import { AbsentPages, RESTORED_EPOCH } from '../memory/absent-pages.ts';
 import type { MemoryTables } from '../memory/tables.ts';
 
 export interface PagerEvents {
@@ -25,9 +25,6 @@ export interface PagerParts {
   /** Milliseconds. */
   readonly now?: () => number;
 }
-
-/** The epoch that pages of a checkpoint are of after its restore; the machine goes on in the next one. */
-export const RESTORED_EPOCH = 1;
 
 /** Space 0 of a checkpoint is memory. */
 const MEMORY = 0;

@@ -1,6 +1,6 @@
 import { AfterimageError } from '../base/errors.ts';
 import type { CheckpointWriter } from '../checkpoint/writer.ts';
-import { CLAIM_CLEAN, CLAIM_PINNED, CLAIM_TAKEN, CLAIM_ZERO, HeldPages } from '../memory/save-states.ts';
+import { CLAIM_ABSENT, CLAIM_CLEAN, CLAIM_PINNED, CLAIM_TAKEN, CLAIM_ZERO, HeldPages } from '../memory/save-states.ts';
 import type { MemoryTables } from '../memory/tables.ts';
 
 export interface SaverParts {
@@ -9,6 +9,8 @@ export interface SaverParts {
   /** Pages last written in this epoch or before are not saved; 0 saves all. */
   readonly since: number;
   readonly signal: AbortSignal;
+  /** Brings pages that are still in the file of a lazy restore only. */
+  readonly bring: (pages: readonly number[]) => Promise<void>;
   readonly onProgress: (donePages: number, totalPages: number) => void;
 }
 
@@ -28,6 +30,8 @@ export class Saver {
   readonly #held: HeldPages;
   /** Pages with a pending read. */
   #late: number[] = [];
+  /** Pages that must be brought first. */
+  #absent: number[] = [];
   #pages: number[] = [];
   #frames: Uint8Array[] = [];
   #zeroFrom = 0;
@@ -55,6 +59,7 @@ export class Saver {
         if (this.#pages.length === BATCH) await this.#write();
       }
       if ((page & 255) !== 255) continue;
+      await this.#saveAbsent();
       await this.#saveUrgent();
       if (performance.now() < turnEnds) continue;
       onProgress(this.#done, this.#total);
@@ -62,6 +67,7 @@ export class Saver {
       this.#check();
       turnEnds = performance.now() + TURN_MILLISECONDS;
     }
+    await this.#saveAbsent();
     await this.#write();
     onProgress(this.#done, this.#total);
   }
@@ -105,12 +111,30 @@ export class Saver {
       case CLAIM_PINNED:
         this.#late.push(page);
         return;
+      case CLAIM_ABSENT:
+        this.#absent.push(page);
+        return;
       case CLAIM_CLEAN:
       case CLAIM_TAKEN:
         return;
       default:
         this.#pages.push(page);
         this.#frames.push(this.#parts.tables.frameBytes(frame));
+    }
+  }
+
+  /** Brings the pages that were found absent since the last call, and saves them. */
+  async #saveAbsent(): Promise<void> {
+    if (this.#absent.length === 0) return;
+    const pages = this.#absent;
+    this.#absent = [];
+    await this.#parts.bring(pages);
+    for (const page of pages) {
+      this.#claim(page);
+      if (this.#pages.length === BATCH) await this.#write();
+    }
+    if (this.#absent.length > 0) {
+      throw new AfterimageError('internal', 'A page is still absent after it was brought', { page: this.#absent[0]! });
     }
   }
 

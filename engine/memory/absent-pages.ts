@@ -5,6 +5,9 @@ import { AfterimageError } from '../base/errors.ts';
 import type { PageRange } from './page-ranges.ts';
 import type { MemoryTables } from './tables.ts';
 
+/** The epoch that pages of a checkpoint are of after its restore; the machine goes on in the next one. */
+export const RESTORED_EPOCH = 1;
+
 /** Absent pages as both threads see them; one object per thread. */
 export class AbsentPages {
   readonly #tables: MemoryTables;
