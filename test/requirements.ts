@@ -19,6 +19,7 @@ const REQUIREMENTS: readonly Requirement[] = [
   { file: '/usr/bin/xz', package: 'xz-utils' },
   { file: '/usr/bin/script', package: 'bsdutils' },
   { file: '/sbin/e2fsck', package: 'e2fsprogs' },
+  { file: '/usr/bin/chromium', package: 'chromium' },
 ];
 
 function apt(arguments_: readonly string[]): boolean {

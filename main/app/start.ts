@@ -28,6 +28,8 @@ export interface StartOptions {
   readonly machineEntry: string;
   /** The project's folder, or what the package has of it. */
   readonly root: string;
+  /** Instead of the usual library. */
+  readonly library?: string;
   readonly log: (text: string) => void;
 }
 
@@ -65,7 +67,7 @@ export async function startApp(options: StartOptions): Promise<App | undefined> 
   guardSession(session.defaultSession);
   protocol.handle(SCHEME, ({ method, url }) => pageResponse(pages, method, url));
   const facts = electronFacts(process.platform);
-  const library = libraryFolder();
+  const library = libraryFolder(options.library);
   const dataFolder = appDataFolder(library);
   const icons = path.join(root, 'assets/icons/built');
   const perform = (action: MenuAction) => void opening.promise.then(core => core.perform(action));

@@ -1,0 +1,172 @@
+// The app as its user has it: the real main and preload code, the real pages, real machines, in Electron's stand-in.
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { chromiumForTests, type RunningApp, runApp } from './running-app.ts';
+
+const MEMORY = 256 * 1024 * 1024;
+let browser: Browser;
+
+beforeAll(async () => {
+  browser = await chromiumForTests();
+});
+
+afterAll(async () => {
+  await browser?.close();
+});
+
+async function create(running: RunningApp, name: string): Promise<string> {
+  const wanted = { name, memory: MEMORY, boot: { kind: 'guest' }, disks: [] };
+  const answer = await running.call('create-machine', wanted);
+  expect(answer).toMatchObject({ ok: true });
+  return (answer.result as unknown as { machine: string }).machine;
+}
+
+const machineCall = (running: RunningApp, machine: string, name: string, arguments_: object = {}) =>
+  running.call('machine-call', { machine, name, arguments: arguments_ });
+
+/** Opens a console in the page and waits until it has shown a text; types `then` afterwards. */
+function waitForOutput(running: RunningApp, machine: string, wanted: string, typed = ''): Promise<string> {
+  return running.window.page.evaluate(
+    async ({ id, text, keys }) => {
+      const { afterimage } = globalThis as unknown as {
+        afterimage: { console(machine: string): Promise<ConsoleLike> };
+      };
+      const port = await afterimage.console(id);
+      const decoder = new TextDecoder();
+      let shown = '';
+      return await new Promise<string>(resolve => {
+        port.onOutput(bytes => {
+          shown += decoder.decode(bytes, { stream: true });
+          port.taken(bytes.length);
+          if (!shown.includes(text)) return;
+          port.close();
+          resolve(shown);
+        });
+        if (keys !== '') void port.write(new TextEncoder().encode(keys));
+      });
+    },
+    { id: machine, text: wanted, keys: typed },
+  );
+}
+
+interface ConsoleLike {
+  onOutput(listener: (bytes: Uint8Array) => void): void;
+  taken(count: number): void;
+  write(bytes: Uint8Array): Promise<void>;
+  close(): void;
+}
+
+describe('a machine', () => {
+  test('boots in a utility process, is typed at, checkpointed from the tray, and is suspended at the end', async () => {
+    await using running = await runApp(browser);
+    const { standIn, app } = running;
+    const machine = await create(running, 'Debian');
+    expect(await machineCall(running, machine, 'start')).toMatchObject({ ok: true });
+    await waitForOutput(running, machine, 'root@afterimage:~# ');
+    expect(await waitForOutput(running, machine, '42\r\n', 'echo $((6 * 7))\r')).toContain('42');
+    expect(standIn.children).toHaveLength(2);
+
+    await expect.poll(() => standIn.trayMenu.map(({ label }) => label)).toContain('Debian');
+    standIn.item(standIn.trayMenu, 'Debian', 'Quick Snapshot').click?.();
+    await expect
+      .poll(() => standIn.notifications.at(-1)?.body, { timeout: 60_000 })
+      .toMatch(/paused for [\d.]+ (µs|ms)/);
+    const tree = await machineCall(running, machine, 'tree');
+    expect(tree).toMatchObject({ result: { nodes: [{ name: expect.stringContaining('Quick snapshot') }] } });
+
+    // Quitting: machines first, then the app.
+    standIn.app.quit();
+    expect(standIn.app.ended).toBe(false);
+    await expect.poll(() => standIn.app.ended, { timeout: 60_000 }).toBe(true);
+    expect(app.running()).toEqual([]);
+  });
+
+  test('whose process is killed is told of, and starts again', async () => {
+    await using running = await runApp(browser);
+    const { standIn } = running;
+    const machine = await create(running, 'Debian');
+    await machineCall(running, machine, 'start');
+    await waitForOutput(running, machine, 'Linux version');
+    process.kill(standIn.children.at(-1)!, 'SIGKILL');
+    await expect.poll(() => standIn.notifications.at(-1)?.title, { timeout: 20_000 }).toBe('Debian has ended');
+    expect(running.app.machine(machine).status.state).toBe('off');
+    expect(await machineCall(running, machine, 'start')).toMatchObject({ ok: true });
+    await waitForOutput(running, machine, 'Linux version');
+    await machineCall(running, machine, 'stop', { force: true });
+  });
+});
+
+describe('the program', () => {
+  test('is one: a second instance hands over its files and ends', async () => {
+    await using running = await runApp(browser);
+    const file = path.join(running.folder, 'from afar.afterimage-checkpoint');
+    await writeFile(file, 'not really one');
+    await running.call('opened-files');
+    running.standIn.app.emit('second-instance', {}, ['program', '--flag', file, '/etc/passwd'], '/');
+    await expect.poll(() => running.window.page.getByText('from afar').count()).toBeGreaterThan(0);
+  });
+
+  test('opens the file that it was started with', async () => {
+    await using first = await runApp(browser);
+    const file = path.join(first.folder, 'given.afterimage-checkpoint');
+    await writeFile(file, 'not really one');
+    await using running = await runApp(browser, ['--flag', file]);
+    await expect.poll(() => running.window.page.getByText('given').count()).toBeGreaterThan(0);
+  });
+
+  test('has a menu whose items reach the page, with the usual keys', async () => {
+    await using running = await runApp(browser);
+    const { standIn } = running;
+    const item = standIn.item(standIn.menu, 'File', 'New Machine…');
+    expect(item.accelerator).toBe('CommandOrControl+Shift+N');
+    item.click?.();
+    await running.window.page.getByRole('dialog').waitFor();
+    const taken = (menu: readonly object[]): string[] =>
+      menu.flatMap(one => {
+        const { accelerator, submenu } = one as { accelerator?: string; submenu?: object[] };
+        return [...(accelerator === undefined ? [] : [accelerator]), ...taken(submenu ?? [])];
+      });
+    const accelerators = taken(standIn.menu);
+    expect(new Set(accelerators).size).toBe(accelerators.length);
+  });
+
+  test('remembers its window, and the theme and shortcut of its user', async () => {
+    await using running = await runApp(browser);
+    const { standIn } = running;
+    expect([...standIn.shortcuts.keys()]).toEqual(['CommandOrControl+Alt+S']);
+    await running.call('change-settings', { change: { quickSnapshotShortcut: 'Alt+F9' } });
+    expect([...standIn.shortcuts.keys()]).toEqual(['Alt+F9']);
+    standIn.shortcuts.get('Alt+F9')?.();
+    await expect.poll(() => standIn.notifications.at(-1)?.title).toBe('No quick snapshot');
+    running.window.maximized = true;
+    await running.window.close();
+    const kept = path.join(running.library, '.app/window.json');
+    await expect.poll(() => existsSync(kept)).toBe(true);
+    expect(JSON.parse(await readFile(kept, 'utf8'))).toMatchObject({ width: 1280, maximized: true });
+    // It stays in the tray, and comes back from there.
+    expect(standIn.app.ended).toBe(false);
+    standIn.item(standIn.trayMenu, 'Open Afterimage').click?.();
+    await expect.poll(() => standIn.windows.length).toBe(1);
+    expect(standIn.windows[0]?.maximized).toBe(true);
+  });
+
+  test('that is the second does nothing but end', async () => {
+    await using first = await runApp(browser);
+    const { StandIn } = await import('./stand-in/stand-in.ts');
+    const { startApp } = await import('../../main/app/start.ts');
+    const standIn = new StandIn(browser, first.folder);
+    standIn.app.isSecond = true;
+    const started = await startApp({
+      electron: standIn.module(),
+      arguments_: [],
+      machineEntry: '',
+      root: '',
+      library: first.library,
+      log: () => {},
+    });
+    expect([started, standIn.app.ended, standIn.windows.length]).toEqual([undefined, true, 0]);
+  });
+});
