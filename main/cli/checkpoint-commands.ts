@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import type { CheckpointTreeView, PendingStrategy, TakenCheckpoint } from '../../engine/api/checkpoints.ts';
 import type { MachineConnection } from '../engines/connection.ts';
 import { printable } from './explain.ts';
+import { onInterrupt, showJobs } from './job-progress.ts';
 import { made } from './library-commands.ts';
 import {
   type CommonOptions,
@@ -116,6 +117,7 @@ function take(machine: string, options: CheckpointOptions): Promise<number> {
   return withMachine('checkpoint', machine, options, async connection => {
     const { name, note, full, store, pending, copyDisks } = options;
     const given = Object.entries({ name, note, full, store, pending, copyDisks });
+    using _ = onInterrupt(() => void connection.call('cancel-checkpoint', {}).catch(() => {}));
     const taken = await connection.call(
       'checkpoint',
       Object.fromEntries(given.filter(([, value]) => value !== undefined)),
@@ -207,7 +209,6 @@ function editCheckpoint(machine: string, text: string, options: EditOptions): Pr
 
 function exportCheckpoint(machine: string, id: string, file: string, options: CommonOptions): Promise<number> {
   return withMachine('export', machine, options, async connection => {
-    const { showJobs } = await import('./job-progress.ts');
     // The process has another working directory.
     const to = path.resolve(file);
     using _ = showJobs(connection, 'export', options);

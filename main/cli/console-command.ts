@@ -1,5 +1,6 @@
 // `afterimage start` and `afterimage console`: powering a machine on, and its console in this terminal.
 import type { MachineStatus } from '../../engine/api/machine.ts';
+import { AfterimageError } from '../../engine/base/errors.ts';
 import type { MachineConnection } from '../engines/connection.ts';
 import type { LibraryMachine } from '../machines/library.ts';
 import { explain, printable } from './explain.ts';
@@ -44,9 +45,13 @@ export async function startMachine(name: string, options: StartOptions): Promise
 
 /** The console of a machine that runs. */
 export async function showConsole(name: string, options: ConsoleOptions): Promise<number> {
-  return await atConsole('show the console of', name, options, async connection =>
-    session(connection, options, () => connection.call('status', {})),
-  );
+  return await atConsole('show the console of', name, options, async connection => {
+    const { state } = await connection.call('status', {});
+    if (state === 'off' || state === 'failed') {
+      throw new AfterimageError('state', "The machine is off; power it on with 'afterimage start'");
+    }
+    return await session(connection, options, () => connection.call('status', {}));
+  });
 }
 
 type AtConsole = (connection: MachineConnection, machine: LibraryMachine) => Promise<MachineStatus | SessionEnd>;

@@ -4,18 +4,37 @@ import { printable } from './explain.ts';
 import type { CommonOptions } from './machine-command.ts';
 import { shortSize } from './texts.ts';
 
-/** Shows how far a job of this kind is, on a terminal, until it is disposed of. */
+/**
+ * Shows how far jobs of this kind are, on a terminal, and gives them up when the command is interrupted, until it is
+ * disposed of.
+ */
 export function showJobs(connection: MachineConnection, kind: JobView['kind'], options: CommonOptions): Disposable {
   const line = new JobLine(options);
+  const running = new Set<number>();
   const end = connection.on('job', ({ job }) => {
-    if (job.kind === kind && job.state === 'running') line.show(job);
+    if (job.kind !== kind) return;
+    if (job.state !== 'running') running.delete(job.job);
+    else {
+      running.add(job.job);
+      line.show(job);
+    }
+  });
+  const interrupts = onInterrupt(() => {
+    for (const job of running) connection.call('cancel-job', { job }).catch(() => {});
   });
   return {
     [Symbol.dispose]: () => {
       end();
       line.clear();
+      interrupts[Symbol.dispose]();
     },
   };
+}
+
+/** The first Ctrl-C gives up what is under way, and the command ends when that is done; the second one ends it. */
+export function onInterrupt(cancel: () => void): Disposable {
+  process.once('SIGINT', cancel);
+  return { [Symbol.dispose]: () => void process.off('SIGINT', cancel) };
 }
 
 /** One changing line on standard error, when that is a terminal. */

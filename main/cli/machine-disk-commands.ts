@@ -5,7 +5,7 @@ import { AfterimageError } from '../../engine/base/errors.ts';
 import type { MachineConnection } from '../engines/connection.ts';
 import { parseCount, parseDiskSize, parseSize } from './disk-options.ts';
 import { explain, printable } from './explain.ts';
-import { JobLine, jobText } from './job-progress.ts';
+import { JobLine, jobText, onInterrupt } from './job-progress.ts';
 import { type CommonOptions, defineCommand, type Ended, type Outcome, usage, withMachine } from './machine-command.ts';
 import { disksLines } from './machine-disk-print.ts';
 import { shortSize } from './texts.ts';
@@ -136,6 +136,7 @@ class JobFollower {
   }
 
   async end(number: number): Promise<JobView> {
+    using _ = onInterrupt(() => void this.#connection.call('cancel-job', { job: number }).catch(() => {}));
     try {
       for (;;) {
         const job = this.#latest.get(number);
