@@ -113,7 +113,7 @@ export const DISKS_TEXT = {
     none: 'Select a layer to see what it holds and who needs it.',
     file: 'File',
     format: 'Format',
-    size: 'Size for the guest',
+    size: 'Guest sees',
     allocated: 'On the host',
     backing: 'Stands on',
     actions: 'Actions',

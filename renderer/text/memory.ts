@@ -60,7 +60,7 @@ export const MEMORY_TEXT = {
     total: 'RAM',
     freeFrames: 'Free frames',
     freeFramesHint: 'The reserve for copies',
-    mapFrames: 'Frames of the map',
+    mapFrames: 'Map frames',
   },
   counters: 'Since the start',
   /** Counters that have no text of their own are named as the engine names them. */

@@ -11,7 +11,7 @@ export interface Grid {
 }
 
 /** A gap between cells this wide and wider; below it would be most of the picture. */
-const GAP_FROM = 5;
+const GAP_FROM = 4;
 /** Columns are a multiple of this where there is room, so that rows begin at round addresses. */
 const ROUND_COLUMNS = 16;
 
@@ -20,8 +20,10 @@ export function fitGrid(cells: number, width: number, height: number): Grid {
   const square = Math.sqrt((width * height) / Math.max(1, cells));
   const most = Math.floor(Math.min(square, width));
   for (let pitch = most; pitch > 1; pitch -= 1) {
-    const columns = wholeColumns(Math.floor(width / pitch));
-    if (Math.ceil(cells / columns) * pitch <= height) return gridOf(cells, columns, pitch);
+    const widest = Math.floor(width / pitch);
+    for (const columns of [wholeColumns(widest), roundColumns(widest), widest]) {
+      if (Math.ceil(cells / columns) * pitch <= height) return gridOf(cells, columns, pitch);
+    }
   }
   return gridOf(cells, wholeColumns(Math.max(1, Math.floor(width))), 1);
 }
@@ -30,7 +32,11 @@ export function fitGrid(cells: number, width: number, height: number): Grid {
 function wholeColumns(columns: number): number {
   const power = 2 ** Math.floor(Math.log2(Math.max(1, columns)));
   if (power >= columns * 0.85) return power;
-  return columns >= ROUND_COLUMNS ? columns - (columns % ROUND_COLUMNS) : columns;
+  return roundColumns(columns);
+}
+
+function roundColumns(columns: number): number {
+  return columns >= ROUND_COLUMNS ? columns - (columns % ROUND_COLUMNS) : Math.max(1, columns);
 }
 
 function gridOf(cells: number, columns: number, pitch: number): Grid {

@@ -4,7 +4,7 @@ import type { AllocatedRange, DiskView, JobPreview, JobView, LayerView } from '.
 import { type MachineRecord, type MachineStatus, USUAL_AUTOMATIC } from '../../../engine/api/machine.ts';
 import { type MemoryView, PAGE_BITS, type PageBit } from '../../../engine/api/memory.ts';
 import { GIB, MIB } from '../../../engine/api/settings.ts';
-import { AfterimageError } from '../../../engine/base/errors.ts';
+import { AfterimageError, type PlainError } from '../../../engine/base/errors.ts';
 import type { MachineEvent } from '../../../preload/contract/events.ts';
 import { Random } from '../../contract/random.ts';
 import { checkpointsOf, NOW } from './trees.ts';
@@ -27,11 +27,13 @@ export class ScriptedMachine {
   /** Every call that changes something, for tests. */
   readonly calls: { readonly name: string; readonly arguments: unknown }[] = [];
   /** Calls of these names fail with this error, until it is taken out. */
-  readonly failures = new Map<string, AfterimageError>();
+  readonly failures = new Map<string, PlainError>();
+  readonly #script: MachineScript;
   readonly #emit: (event: MachineEvent) => void;
   #virtualized = true;
 
   constructor(script: MachineScript, emit: (event: MachineEvent) => void) {
+    this.#script = script;
     this.#emit = emit;
     this.record = {
       id: MACHINE,
@@ -57,9 +59,20 @@ export class ScriptedMachine {
     this.#emit({ event: 'status', status: this.status });
   }
 
+  /** Other checkpoints, which nobody is told of. */
+  setCheckpoints(count: number): void {
+    this.nodes = checkpointsOf(count, this.#script.seed ?? 12, { forks: this.#script.forks ?? 0.13 });
+    const last = this.nodes.at(-1);
+    this.status = { ...this.status, ...(last && { position: last.id }) };
+  }
+
+  announceTree(): void {
+    this.#emit({ event: 'tree' });
+  }
+
   call(name: string, given: unknown): unknown {
     const failure = this.failures.get(name);
-    if (failure !== undefined) throw failure;
+    if (failure !== undefined) throw AfterimageError.fromPlain(failure);
     const answer = this.#answers[name];
     if (answer === undefined) throw new AfterimageError('usage', `No such call: ${name}`);
     if (!READING.has(name)) this.calls.push({ name, arguments: given });
@@ -90,7 +103,7 @@ export class ScriptedMachine {
     'delete-checkpoint': ({ id }) => this.#delete(id),
     restore: ({ id }) => {
       this.announce({ position: this.#node(id).id });
-      this.#treeChanged();
+      this.announceTree();
       return { id, kept: this.nodes[0]!.id, milliseconds: 214 };
     },
     'cancel-checkpoint': () => {
@@ -166,7 +179,7 @@ export class ScriptedMachine {
 
   #change(id: string | undefined, change: Partial<CheckpointNode>): unknown {
     this.nodes = this.nodes.map(node => (node.id === id ? { ...node, ...change } : node));
-    this.#treeChanged();
+    this.announceTree();
     return {};
   }
 
@@ -179,12 +192,8 @@ export class ScriptedMachine {
         return next === undefined ? node : { ...node, parent: next };
       });
     if (this.status.position === id && gone.parent !== undefined) this.announce({ position: gone.parent });
-    this.#treeChanged();
+    this.announceTree();
     return { deleted: [id] };
-  }
-
-  #treeChanged(): void {
-    this.#emit({ event: 'tree' });
   }
 }
 
@@ -246,7 +255,8 @@ function memoryView(groups: number, virtualized: boolean): MemoryView {
   let bits = 0;
   for (let cell = 0; cell < cells; cell += 1) {
     if (left-- <= 0) {
-      left = 1 + random.below(Math.max(2, (40 * PAGES) / group / 1000));
+      left =
+        1 + (random.below(9) === 0 ? random.below(Math.ceil((2000 / group) * 2)) : random.below(Math.ceil(90 / group)));
       const at = cell / cells;
       const kinds = [
         0,

@@ -63,7 +63,7 @@ export function checkpointsOf(count: number, seed: number, shape: TreeShape = {}
       note: automatic ? '' : random.pick(NOTES),
       takenAt,
       origin: automatic ? 'automatic' : 'manual',
-      protected: fraction(random) < 0.07,
+      protected: index > 0 && fraction(random) < 0.09,
       store,
       durable: store !== 'ram',
       pauseMicroseconds: Math.floor(60 + fraction(random) * fraction(random) * 900),

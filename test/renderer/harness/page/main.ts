@@ -8,14 +8,14 @@ import Harness from './Harness.svelte';
 declare global {
   interface Window {
     /** For tests, to see what was called and to make things happen. */
-    scripted: ScriptedBridge;
+    stage: ScriptedBridge;
   }
 }
 
 const asked = new URLSearchParams(location.search);
 const number = (name: string, usual: number) => Number(asked.get(name) ?? usual);
 
-window.scripted = new ScriptedBridge(
+window.stage = new ScriptedBridge(
   {
     checkpoints: number('checkpoints', 30),
     seed: number('seed', 12),
@@ -27,5 +27,5 @@ window.scripted = new ScriptedBridge(
 );
 mount(Harness, {
   target: document.getElementById('app')!,
-  props: { app: connect(window.scripted), view: asked.get('view') ?? 'tree' },
+  props: { app: connect(window.stage), view: asked.get('view') ?? 'tree' },
 });
