@@ -2,8 +2,8 @@
 import path from 'node:path';
 import type { FolderCalls } from '../api/control.ts';
 import type { DiskConfiguration, MachineRecord, NewDisk, NewMachine } from '../api/machine.ts';
-import { AfterimageError } from '../base/errors.ts';
 import { runDiskCommand } from './disk-commands.ts';
+import { importFile, previewFile } from './machine-copies.ts';
 import { createMachineFolder, freshLayer } from './machine-folder.ts';
 import { newIdentity } from './machine-record.ts';
 
@@ -14,12 +14,8 @@ type FolderHandlers = {
 export function folderCalls(): FolderHandlers {
   return {
     create: ({ folder, machine }) => createMachine(folder, machine),
-    preview: async () => {
-      throw new AfterimageError('unsupported', 'This is not possible yet');
-    },
-    import: async () => {
-      throw new AfterimageError('unsupported', 'This is not possible yet');
-    },
+    preview: ({ file }) => previewFile(path.resolve(file)),
+    import: given => importFile(given),
   };
 }
 

@@ -1,21 +1,18 @@
 // What each call does.
 import type { ArgumentsOf, CallName, ResultOf } from '../api/control.ts';
 import type { MachineConfiguration } from '../api/machine.ts';
-import type { DiskJobEvent } from '../api/messages.ts';
 import { AfterimageError } from '../base/errors.ts';
 import type { ControlClient } from './control-client.ts';
+import { layerMap } from './layer-map.ts';
+import { cloneTo, exportTo } from './machine-copies.ts';
 import type { MachineHost } from './machine-host.ts';
-import type { JobNeed } from './machine-layers.ts';
 import { checkpointDetails, treeView } from './machine-tree.ts';
 
-/** How long a guest may take to power off unless the client says otherwise. */
+/** How long a guest may take to power off, and a command to end, unless the client says otherwise. */
 const USUAL_PATIENCE_SECONDS = 60;
 
 export interface Handlers {
   call(name: CallName, given: unknown, client: ControlClient): Promise<unknown>;
-  hearDiskJob(event: DiskJobEvent): void;
-  jobNeeds(): readonly JobNeed[];
-  close(): Promise<void>;
 }
 
 type Handler<Name extends CallName> = (
@@ -42,9 +39,6 @@ export function machineCalls(host: MachineHost): Handlers {
       if (handler === undefined) throw new AfterimageError('unsupported', 'This is not possible yet', { call: name });
       return await handler(given, client);
     },
-    hearDiskJob: () => undefined,
-    jobNeeds: () => [],
-    close: async () => undefined,
   };
 }
 
@@ -125,6 +119,11 @@ function consoleTable(host: MachineHost): Table {
       host.power.resize(size);
       return done;
     },
+    exec: ({ command, timeoutSeconds = USUAL_PATIENCE_SECONDS }) => {
+      if (!host.power.on) throw new AfterimageError('state', 'The machine is not running');
+      if (host.power.paused) throw new AfterimageError('state', 'The machine is paused');
+      return host.exec.run(command, timeoutSeconds, () => host.power.over());
+    },
     'console-taken': ({ count }, client) => {
       client.taken(count);
       return done;
@@ -168,6 +167,8 @@ function checkpointTable(host: MachineHost): Table {
       await checkpoints.persist(id, store);
       return done;
     },
+    clone: given => cloneTo(host, given),
+    export: ({ id, file }) => exportTo(host, id, file),
     restore: given => host.transition('going back to a checkpoint', () => checkpoints.restore(given)),
   };
 }
@@ -199,6 +200,18 @@ function treeTable(host: MachineHost): Table {
     tree: async () => treeView(await host.tree()),
     details: async ({ id }) => await checkpointDetails(await host.tree(), id),
     disks: () => host.layers.views(),
+    'disk-map': async ({ layer, most }) =>
+      await layerMap(host.folder.path, layer, await host.layers.formatOf(layer), most),
+    'disk-job': given => host.diskJobs.start(given),
+    'disk-job-preview': given => host.diskJobs.preview(given),
+    'cancel-job': ({ job }) => {
+      host.jobs.cancel(job);
+      return done;
+    },
+    'limit-job': ({ job, bytesPerSecond }) => {
+      host.jobs.limit(job, bytesPerSecond);
+      return done;
+    },
     jobs: () => host.jobs.views,
   };
 }

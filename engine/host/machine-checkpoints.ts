@@ -14,19 +14,19 @@ import type { DiskConfiguration, LayerFormat } from '../api/machine.ts';
 import { checked, type ProcessState, storedMachine } from '../api/machine-checks.ts';
 import type { ConsoleSize } from '../api/settings.ts';
 import { AfterimageError } from '../base/errors.ts';
-import { aboutTable, checkDisks, type Disks, disksTable } from '../checkpoint/about.ts';
+import { aboutTable, checkDisks, type Disks, disksTable, screenTable } from '../checkpoint/about.ts';
 import type { CheckpointReader } from '../checkpoint/reader.ts';
 import { expired } from '../checkpoint/retention.ts';
 import type { CheckpointTree } from '../checkpoint/tree.ts';
 import { closeChain, openChain } from '../disk/chain/open.ts';
-import { createOverlay } from '../disk/chain/overlay.ts';
 import { clusterCodecs } from './disk-codecs.ts';
 import { freshLayer } from './machine-folder.ts';
 import type { MachineHost } from './machine-host.ts';
-import { askToPowerOff, refuseUnlessAtPrompt, screenOf } from './machine-stop.ts';
+import { askToPowerOff, refuseUnlessAtPrompt, screenOf, screenOutput } from './machine-stop.ts';
 import { FILE } from './machine-stores.ts';
 import { chainLength, comparePages, retentionPolicy } from './machine-tree.ts';
 import { verifyMachine } from './machine-verify.ts';
+import { putOverlay } from './new-disk.ts';
 import { OwnedFolder } from './owned-folder.ts';
 import { readResume } from './resume.ts';
 
@@ -118,6 +118,7 @@ export class MachineCheckpoints {
   }): Promise<void> {
     const { folder, power } = this.#host;
     if (power.on) throw new AfterimageError('state', 'The machine is on already');
+    this.#refuseWhileDisksAreOpen();
     const { fresh, ...rest } = options;
     const { suspended } = folder.process;
     if (suspended !== undefined && fresh !== true) {
@@ -125,6 +126,7 @@ export class MachineCheckpoints {
       const reader = await this.#openToResume(suspended);
       await this.#moveTo(suspended, reader);
       await this.#goOn(suspended, reader, rest);
+      this.#collectSoon();
     } else {
       if (suspended !== undefined) await folder.change({ process: { suspended: undefined } });
       await this.#prepareTemporary();
@@ -148,6 +150,7 @@ export class MachineCheckpoints {
     const startedAt = performance.now();
     const { power, folder } = this.#host;
     const { id, keepCurrent, paused, guest } = given;
+    if (!power.on) this.#refuseWhileDisksAreOpen();
     // All that can be wrong with it is found before the present run ends.
     const reader = await this.#openToResume(id);
     let kept: string | undefined;
@@ -166,11 +169,7 @@ export class MachineCheckpoints {
     await this.#goOn(id, reader, { paused, guest });
     this.#schedule();
     const milliseconds = Math.round((performance.now() - startedAt) * 10) / 10;
-    // Nobody waits for the layers that were left.
-    void this.#host.layers.collect().then(
-      () => this.#host.announce({ event: 'disks' }),
-      (thrown: unknown) => this.#host.announce({ event: 'warning', error: AfterimageError.from(thrown).toPlain() }),
-    );
+    this.#collectSoon();
     return { id, ...(kept === undefined ? {} : { kept }), milliseconds };
   }
 
@@ -274,6 +273,18 @@ export class MachineCheckpoints {
     this.#automatic.unref();
   }
 
+  /** Nobody waits for the layers that were left. */
+  #collectSoon(): void {
+    this.#host.layers.collect().then(
+      () => this.#host.announce({ event: 'disks' }),
+      (thrown: unknown) => this.#host.announce({ event: 'warning', error: AfterimageError.from(thrown).toPlain() }),
+    );
+  }
+
+  #refuseWhileDisksAreOpen(): void {
+    if (this.#host.diskJobs.busy) throw new AfterimageError('state', 'A job works on a disk of the machine');
+  }
+
   /** A checkpoint with all that is needed to go on from it. */
   async #openToResume(id: string): Promise<CheckpointReader> {
     const tree = await this.#host.tree();
@@ -356,19 +367,14 @@ export class MachineCheckpoints {
     const { folder, power } = this.#host;
     const tree = await this.#host.tree();
     const durable = tree.node(id).durable;
+    const screen = await reader.table(screenTable);
+    if (screen !== undefined) this.#host.console.output(screenOutput(screen));
     await power.start({ ...options, resume: { reader, from: { tree, durable } } });
     await folder.change({ process: { suspended: undefined } });
   }
 
-  async #overlayOver(layer: string, format: LayerFormat, disk: number): Promise<string> {
-    const overlay = freshLayer(disk);
-    const chain = await this.#openLayer(layer, format);
-    try {
-      await (await createOverlay(chain, overlay)).close();
-    } finally {
-      await closeChain(chain);
-    }
-    return overlay;
+  #overlayOver(layer: string, format: LayerFormat, disk: number): Promise<string> {
+    return putOverlay(new OwnedFolder(this.#host.folder.path), disk, { layer, format });
   }
 
   #openLayer(layer: string, format: LayerFormat) {

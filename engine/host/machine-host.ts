@@ -12,6 +12,8 @@ import { ControlServer } from './control-server.ts';
 import type { EngineParts } from './engine.ts';
 import { type Handlers, machineCalls } from './machine-calls.ts';
 import { MachineCheckpoints } from './machine-checkpoints.ts';
+import { MachineDiskJobs } from './machine-disk-jobs.ts';
+import { MachineExec } from './machine-exec.ts';
 import { MachineFolder } from './machine-folder.ts';
 import { MachineJobs } from './machine-jobs.ts';
 import { MachineLayers } from './machine-layers.ts';
@@ -38,6 +40,10 @@ export class MachineHost {
   readonly layers: MachineLayers;
   readonly stores: MachineStores;
   readonly checkpoints: MachineCheckpoints;
+  readonly diskJobs: MachineDiskJobs;
+  readonly exec = new MachineExec(this.console);
+  /** Layers that a job reads, by its number. */
+  readonly copying = new Map<number, readonly string[]>();
   /** Resolves when nobody needs this process any more, and everything is closed. */
   readonly finished: Promise<void>;
   #finish: () => void = () => undefined;
@@ -68,16 +74,20 @@ export class MachineHost {
       changed: () => this.statusChanged(),
       warn: error => this.announce({ event: 'warning', error: error.toPlain() }),
       restarted: () => this.announce({ event: 'restarted' }),
-      diskJob: event => this.#handlers.hearDiskJob(event),
+      diskJob: event => this.diskJobs.hear(event),
       absentPages: count => this.setFact('absentPages', count === 0 ? undefined : count),
-      ended: () => this.checkpoints.ended(),
+      ended: () => {
+        this.diskJobs.runEnded();
+        return this.checkpoints.ended();
+      },
     });
     this.layers = new MachineLayers(
       folder,
       () => this.tree(),
-      () => this.#handlers.jobNeeds(),
+      () => [...this.copying].flatMap(([job, layers]) => layers.map(layer => ({ job, layer }))),
     );
     this.checkpoints = new MachineCheckpoints(this);
+    this.diskJobs = new MachineDiskJobs(this);
     this.#handlers = machineCalls(this);
   }
 
@@ -171,7 +181,6 @@ export class MachineHost {
     // First: whoever comes now must start a process of their own, and wait for the folder.
     await this.#server?.close();
     await this.power.cut();
-    await this.#handlers.close();
     await this.jobs.finish();
     await this.stores.close();
     await this.folder.close();

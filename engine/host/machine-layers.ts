@@ -88,14 +88,31 @@ export class MachineLayers {
     return [...found.values()];
   }
 
+  /** How a layer is to be opened. @throws AfterimageError `missing` */
+  async formatOf(layer: string): Promise<LayerFormat> {
+    const found = (await this.facts()).find(({ path }) => path === layer);
+    if (found === undefined) throw new AfterimageError('missing', 'There is no such layer', { layer });
+    return found.format;
+  }
+
   async model(): Promise<LayerModel[]> {
     const [facts, { needs }] = [await this.facts(), await this.needs()];
     return chainModel(facts, needs);
   }
 
+  /** What may be done with a layer. The machine's own use of it is no hindrance: jobs go on below a running machine. */
+  async may(layer: string): Promise<LayerModel['may']> {
+    const [facts, { needs }] = [await this.facts(), await this.needs()];
+    const found = verdicts(facts, needs).get(layer);
+    if (found === undefined) throw new AfterimageError('missing', 'There is no such layer', { layer });
+    return found;
+  }
+
   async views(): Promise<DiskView[]> {
     const { record } = this.#folder;
-    const model = await this.model();
+    const [facts, { needs }] = [await this.facts(), await this.needs()];
+    const may = verdicts(facts, needs);
+    const model = chainModel(facts, needs).map(layer => ({ ...layer, may: may.get(layer.path) ?? layer.may }));
     const names = new Map((await this.#tree()).nodes.map(({ id, name }) => [id, name]));
     const diskOf = await this.#disksOfLayers(model);
     return record.disks.map(({ mode }, disk) => {
@@ -216,6 +233,18 @@ export class MachineLayers {
     }
     return diskOf;
   }
+}
+
+/** The verdicts of the model, but that an active layer may be compacted and made larger where it is. */
+function verdicts(facts: readonly LayerFacts[], needs: readonly Need[]): Map<string, LayerModel['may']> {
+  const others = needs.filter(({ by }) => by !== 'machine');
+  const free = new Map(chainModel(facts, others).map(({ path, may }) => [path, may]));
+  return new Map(
+    chainModel(facts, needs).map(({ path, may }) => {
+      const { compact, resize } = free.get(path) ?? may;
+      return [path, { ...may, compact, resize }];
+    }),
+  );
 }
 
 /** As Linux names virtio disks. */

@@ -5,7 +5,7 @@ import { AfterimageError } from '../base/errors.ts';
 import type { ConsoleHub } from './console-hub.ts';
 
 /** The default guest's shell, wherever it stands. */
-const PROMPT = /(?:^|[\r\n])root@afterimage:[^\r\n]{0,200}# $/;
+const PROMPT = /(?:^|[\r\n])root@afterimage:[^\r\n]{0,200}# ?$/;
 /** What comes between what a shell prints: colours, titles, bracketed paste. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one
 const ESCAPES = /\u001b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-Z\\-_=>])/g;
@@ -33,6 +33,14 @@ export function screenOf(console: ConsoleHub, size: ConsoleSize = USUAL_SIZE): S
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what is left of them is not shown
   const plain = lines.map(line => line.replace(/^.*\r(?!$)/, '').replaceAll(/[\u0000-\u001f\u007f]/g, ''));
   return { rows, columns, lines: plain.map(line => line.slice(0, Math.min(columns, LONGEST_LINE))) };
+}
+
+/** What shows a screen again, on a terminal that shows something else. */
+export function screenOutput({ lines }: ScreenText): Uint8Array {
+  const end = lines.findLastIndex(line => line.trim() !== '') + 1;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: text from a file does not steer the terminal
+  const plain = lines.slice(0, end).map(line => line.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, ' '));
+  return new TextEncoder().encode(`\u001b[0m\u001b[2J\u001b[H${plain.join('\r\n')}`);
 }
 
 export interface PowerOffParts {
