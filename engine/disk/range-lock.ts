@@ -29,6 +29,12 @@ class Entry {
   }
 }
 
+/** A range that is held without a task. */
+export interface HeldRange {
+  readonly start: number;
+  readonly end: number;
+}
+
 /**
  * Keeps requests that overlap in the order of submission: shared ones run together, an exclusive one alone on its
  * range. Requests elsewhere are not delayed, and a task that has to wait for nobody starts before `run` returns. Ranges
@@ -52,6 +58,18 @@ export class RangeLock {
       if (start < other.end && other.start < end) return false;
     }
     return true;
+  }
+
+  /** Takes a free range exclusively until the entry is given to `giveBack`; undefined when it is not free. */
+  take(start: number, length: number): HeldRange | undefined {
+    if (!this.isFree(start, length)) return undefined;
+    const entry = new Entry(start, start + length, true);
+    this.#add(entry);
+    return entry;
+  }
+
+  giveBack(held: HeldRange): void {
+    this.#remove(held as Entry);
   }
 
   run<T>(start: number, length: number, mode: 'shared' | 'exclusive', task: () => Promise<T>): Promise<T> {

@@ -173,22 +173,24 @@ export class Writer {
   /** Started without a wait since `#reserve`: what that found is still so. */
   async #writeReserved(target: Target, data: readonly Uint8Array[]): Promise<void> {
     const { unit } = this.#shape;
+    const { locks } = this.#parts;
     const { firstCluster, lastCluster } = target;
     const from = target.from - (target.from % unit);
-    const reservations: Reservation[] = [];
+    const held = locks.take(from, roundUp(target.to, unit) - from)!;
     for (let cluster = firstCluster; cluster <= lastCluster; cluster += 1) {
       const reservation = this.#reservations.get(cluster);
-      if (reservation === undefined) continue;
-      reservation.users += 1;
-      reservations.push(reservation);
+      if (reservation !== undefined) reservation.users += 1;
     }
     try {
-      await this.#parts.locks.run(from, roundUp(target.to, unit) - from, 'exclusive', async () => {
-        await this.#writeTarget(target, data);
-        await this.#point(target);
-        for (const reservation of reservations) reservation.named = true;
-      });
+      await this.#writeTarget(target, data);
+      if (!this.#pointNow(target)) await this.#point(target);
+      // Their users are counted, so they are the same as before.
+      for (let cluster = firstCluster; cluster <= lastCluster; cluster += 1) {
+        const reservation = this.#reservations.get(cluster);
+        if (reservation !== undefined) reservation.named = true;
+      }
     } finally {
+      locks.giveBack(held);
       for (let cluster = firstCluster; cluster <= lastCluster; cluster += 1) this.#leave(cluster);
     }
   }
@@ -315,14 +317,16 @@ export class Writer {
   }
 
   /** Writes the data with what is missing around it, taken from what the guest reads there now (C5). */
-  async #writeTarget(target: Target, data: readonly Uint8Array[]): Promise<void> {
+  #writeTarget(target: Target, data: readonly Uint8Array[]): Promise<void> {
+    const { from, to, firstCluster, host } = target;
+    const { start, end } = this.#bounds(target);
+    if (start !== from || end !== to) return this.#writeFilled(target, data, start, end);
+    return this.#writeData(host + from - firstCluster * this.#shape.clusterSize, data);
+  }
+
+  async #writeFilled(target: Target, data: readonly Uint8Array[], start: number, end: number): Promise<void> {
     const { from, to, firstCluster, host, firstEntry, lastEntry } = target;
     const hostOf = (at: number) => host + at - firstCluster * this.#shape.clusterSize;
-    const { start, end } = this.#bounds(target);
-    if (start === from && end === to) {
-      await this.#writeData(hostOf(from), data);
-      return;
-    }
     const skipHead = target.fresh && this.readsZero(firstEntry, start, from);
     const skipTail = target.fresh && this.readsZero(lastEntry, to, end);
     const head = skipHead ? from : await this.#copy(start, from, hostOf, 'last');
@@ -366,12 +370,17 @@ export class Writer {
 
   /** Points the entries of the target's clusters to their content: all of them or, on a failure, none. */
   async #point(target: Target): Promise<void> {
+    while (!this.#pointNow(target)) await this.#parts.mapping.load(target.firstCluster);
+  }
+
+  /** As `#point`; false when the entries must be loaded first. */
+  #pointNow(target: Target): boolean {
     const { unit, clusterSize } = this.#shape;
     const { mapping } = this.#parts;
     const { firstCluster, lastCluster } = target;
     const { start, end } = this.#bounds(target);
     // They share one slice: with the first in memory all are.
-    while (mapping.peek(firstCluster) === undefined) await mapping.load(firstCluster);
+    if (mapping.peek(firstCluster) === undefined) return false;
     let host = target.host;
     for (let cluster = firstCluster; cluster <= lastCluster; cluster += 1) {
       const old = mapping.peek(cluster)!;
@@ -384,6 +393,7 @@ export class Writer {
       if (target.isNew) this.releaseContent(old);
       host += clusterSize;
     }
+    return true;
   }
 
   /** Gives back what a replaced entry referred to. */
