@@ -36,8 +36,10 @@ Keys at a terminal:
 
 const EXEC_HELP = `
 The command is typed at the shell on the default guest's serial console. One argument is
-a line for the shell; of several each stays one word. Exit status: the command's; 124
-when it takes longer than --timeout; 1 when it cannot be run.
+a line for the shell; of several each stays one word. There is no agent in the guest:
+the shell must be waiting for a command. Output is printed when the command has ended; it
+has no input. Exit status: the command's; 1 when it cannot be run or takes longer than
+--timeout, after which it is interrupted.
 `;
 
 export function addPowerCommands(program: Command, ended: Ended): Command[] {
