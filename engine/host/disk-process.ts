@@ -1,6 +1,7 @@
 // Main module of the process that serves one `afterimage disk` command, started by `child_process.fork`.
-import type { DiskCommand, DiskEvent } from '../api/disk.ts';
+import type { DiskEvent } from '../api/disk.ts';
 import { AfterimageError } from '../base/errors.ts';
+import { checkDiskCommand } from './disk-command-checks.ts';
 import { runDiskCommand } from './disk-commands.ts';
 
 function send(event: DiskEvent): Promise<void> {
@@ -10,8 +11,9 @@ function send(event: DiskEvent): Promise<void> {
   });
 }
 
-async function serve(command: DiskCommand): Promise<void> {
+async function serve(message: unknown): Promise<void> {
   try {
+    const command = checkDiskCommand(message);
     const result = await runDiskCommand(command, (done, total) => void send({ kind: 'progress', done, total }));
     await send({ kind: 'done', result });
   } catch (thrown) {
@@ -23,4 +25,4 @@ async function serve(command: DiskCommand): Promise<void> {
 // The parent decides what its signals mean; without it nobody wants the result.
 process.on('SIGINT', () => {});
 process.on('disconnect', () => process.exit(1));
-process.once('message', message => void serve(message as DiskCommand));
+process.once('message', message => void serve(message));
