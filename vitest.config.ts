@@ -13,6 +13,7 @@ export default defineConfig({
     // Two cores: more workers only make the guests slower.
     maxWorkers: 2,
     // Only a hang meets these: a busy machine makes guests many times slower.
+    expect: { poll: { timeout: 60_000 } },
     testTimeout: 300_000,
     hookTimeout: 300_000,
   },

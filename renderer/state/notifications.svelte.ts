@@ -31,7 +31,7 @@ export interface NewToast {
 
 /** Long enough to read two lines, and to reach a button. */
 const STAYS = { info: 5000, good: 5000, warning: 9000, error: 0 } as const;
-const WITH_ACTION = 9000;
+const WITH_ACTION = 7000;
 /** More than these nobody reads. */
 const MOST = 4;
 

@@ -2,13 +2,6 @@
 import { ScriptedHost } from './scripted-host.ts';
 import { brokenMachine, usualMachines } from './scripted-library.ts';
 
-declare global {
-  interface Window {
-    /** For tests, to see what was called and to make things happen. */
-    scripted: ScriptedHost;
-  }
-}
-
 const asked = new URLSearchParams(location.search);
 const machines =
   {
@@ -16,8 +9,10 @@ const machines =
     broken: () => [...usualMachines().slice(0, 2), brokenMachine()],
   }[asked.get('library') ?? ''] ?? usualMachines;
 
-window.scripted = new ScriptedHost(
+const scripted = new ScriptedHost(
   machines(),
   asked.get('host') === 'browser' ? { host: 'browser', canReveal: false } : {},
 );
-Object.defineProperty(window, 'afterimage', { value: window.scripted });
+Object.defineProperty(window, 'afterimage', { value: scripted });
+// For tests, to see what was called and to make things happen.
+Object.assign(window, { scripted });

@@ -2,7 +2,7 @@
 // whose consoles answer. Nothing is random and nothing takes time but what a test asks for.
 import type { TakenCheckpoint } from '../../../../engine/api/checkpoints.ts';
 import type { MachineStatus } from '../../../../engine/api/machine.ts';
-import { AfterimageError } from '../../../../engine/base/errors.ts';
+import { AfterimageError, type PlainError } from '../../../../engine/base/errors.ts';
 import type { Answer, Bridge, PlatformFacts } from '../../../../preload/contract/afterimage.ts';
 import type { ConsolePort } from '../../../../preload/contract/console.ts';
 import type { AppEvent } from '../../../../preload/contract/events.ts';
@@ -49,6 +49,10 @@ export class ScriptedHost implements Bridge {
       tray: true,
       ...platform,
     };
+  }
+
+  fail(name: string, error: PlainError): void {
+    this.failures.set(name, AfterimageError.fromPlain(error));
   }
 
   emit(event: AppEvent): void {

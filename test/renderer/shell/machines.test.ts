@@ -1,0 +1,122 @@
+// What is done with machines: forms, questions, checkpoints, failures.
+
+import { expect, test } from 'vitest';
+import type { ScreenText } from '../../../engine/api/checkpoints.ts';
+import { AfterimageError } from '../../../engine/base/errors.ts';
+import { CONSOLE, calls, DEBIAN, lastCall, typed, useShell } from './fixture.ts';
+
+const open = useShell();
+
+test('create has defaults that need nothing but Enter', async () => {
+  const page = await open('?library=empty');
+  await page.getByRole('button', { name: 'New machine' }).last().click();
+  await page.getByRole('textbox', { name: 'Name' }).press('Enter');
+  await page.getByRole('heading', { name: 'Debian', level: 1 }).waitFor();
+  expect(await lastCall(page)).toEqual({
+    name: 'create-machine',
+    arguments: {
+      name: 'Debian',
+      memory: 512 * 1024 ** 2,
+      boot: { kind: 'guest' },
+      disks: [{ kind: 'new', size: 8 * 1024 ** 3, format: 'qcow2' }],
+      start: true,
+    },
+  });
+});
+
+test('create says what is missing, at its place, and keeps what was typed', async () => {
+  const page = await open();
+  await page.keyboard.press('Control+Shift+N');
+  await page.getByRole('textbox', { name: 'Name' }).fill('');
+  await page.getByText('Own files').click();
+  await page.getByRole('textbox', { name: 'Size' }).fill('a lot');
+  await page.getByRole('button', { name: 'Create and start' }).click();
+  await page.getByText('A machine needs a name.').waitFor();
+  await page.getByText('Choose a kernel, firmware').waitFor();
+  await page.getByText('Between 1 MiB and 8 TiB.').waitFor();
+  expect(await calls(page)).toEqual([]);
+});
+
+test('the checkpoint key works in a console, and the pause is shown in microseconds', async () => {
+  const page = await open(CONSOLE);
+  await page.locator('.xterm').click();
+  await page.keyboard.press('Control+Shift+S');
+  await page.getByText('Pause 412 µs', { exact: true }).waitFor();
+  await page.getByText('Checkpoint “Checkpoint 1” taken').waitFor();
+  const call = await lastCall(page);
+  expect(call?.name).toBe('checkpoint');
+  const { screen } = call!.arguments as { screen: ScreenText };
+  expect(screen.lines.join('\n')).toContain('uname -a');
+  expect(screen.lines.at(-1)).toBe('root@afterimage:~# ');
+  expect(await typed(page)).toBe('');
+});
+
+test('a checkpoint that is being saved shows its pause at once and its progress', async () => {
+  const page = await open(CONSOLE);
+  await page.evaluate(id => {
+    scripted.setStatus(id, {
+      taking: {
+        phase: 'saving',
+        name: 'x',
+        origin: 'manual',
+        donePages: 25,
+        totalPages: 100,
+        pauseMicroseconds: 388,
+      },
+    });
+  }, DEBIAN);
+  await page.getByText('Pause 388 µs', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Saving 25 %' }).waitFor();
+  const bar = page.locator('main').getByRole('progressbar', { name: 'Saving' });
+  expect(await bar.getAttribute('aria-valuenow')).toBe('25');
+});
+
+test('a failure says what happened, what to do, and stays until it is closed', async () => {
+  const page = await open(CONSOLE);
+  const failure = new AfterimageError('no-space', 'The checkpoint could not be written').toPlain();
+  await page.evaluate(error => scripted.fail('checkpoint', error), failure);
+  await page.getByRole('button', { name: 'Checkpoint', exact: true }).click();
+  const alert = page.getByRole('alert');
+  await alert.waitFor();
+  expect(await alert.innerText()).toContain('No checkpoint was taken');
+  expect(await alert.innerText()).toContain('Free some space on the disk');
+  await alert.getByRole('button', { name: 'Close message' }).click();
+  await alert.waitFor({ state: 'detached' });
+});
+
+test('forcing off asks first, and Escape is no', async () => {
+  const page = await open(CONSOLE);
+  const more = page.locator('main header').getByRole('button', { name: 'More actions' });
+  await more.click();
+  await page.getByRole('menuitem', { name: 'Force off' }).click();
+  await page.getByRole('alertdialog').waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('alertdialog').waitFor({ state: 'detached' });
+  expect(await calls(page)).toEqual([]);
+  await more.click();
+  await page.getByRole('menuitem', { name: 'Force off' }).click();
+  await page.getByRole('button', { name: 'Force off' }).click();
+  await page.getByText('The machine is off').waitFor();
+  expect(await lastCall(page)).toEqual({ name: 'stop', arguments: { force: true } });
+});
+
+test('renaming can be undone', async () => {
+  const page = await open(CONSOLE);
+  await page.getByRole('heading', { name: 'Debian' }).dblclick();
+  await page.getByRole('textbox', { name: 'Name' }).fill('Renamed');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Renamed' }).waitFor();
+  await page.getByRole('button', { name: 'Undo' }).click();
+  await page.getByRole('heading', { name: 'Debian' }).waitFor();
+});
+
+test('deleting tells what will go', async () => {
+  const page = await open();
+  await page.getByRole('article', { name: 'Debian' }).click({ button: 'right' });
+  await page.getByRole('menuitem', { name: 'Delete' }).click();
+  const dialog = page.getByRole('alertdialog');
+  await dialog.waitFor();
+  expect(await dialog.innerText()).toMatch(/trash[\s\S]*The machine is on[\s\S]*Checkpoints\s*7[\s\S]*412 MiB/);
+  await dialog.getByRole('button', { name: 'Move to trash' }).click();
+  await expect.poll(() => page.getByRole('article').count()).toBe(4);
+});
