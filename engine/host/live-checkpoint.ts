@@ -11,6 +11,7 @@ import type { Disk } from '../disk/disk.ts';
 import { copyLayer } from '../disk/jobs/copy.ts';
 import { Job } from '../disk/jobs/job.ts';
 import type { MemoryTables } from '../memory/tables.ts';
+import { WorkingSet } from '../memory/working-set.ts';
 import { Bases } from './bases.ts';
 import type { PendingResult } from './disk-link.ts';
 import type { HartPort } from './hart-port.ts';
@@ -151,6 +152,7 @@ export class LiveCheckpoints {
     });
     let held: Held | undefined;
     try {
+      const workingSet = new WorkingSet(this.#parts.tables);
       held = await this.#hold(request, base?.epoch ?? 0);
       const { moment, switched } = held;
       for (const { parent } of switched) this.#needed.add(parent.path);
@@ -176,6 +178,7 @@ export class LiveCheckpoints {
         state: moment.state,
         disks,
         requests: requestsOf(results),
+        workingSet: { runs: workingSet.finish() },
         ...(request.screen === undefined ? {} : { screen: screenOf(request.screen) }),
       });
       this.bases.add(tree, { id: draft.id, epoch: moment.epoch, durable });

@@ -262,6 +262,7 @@ export class Machine {
     // Every page may have been written before: none counts as never written.
     const { ram, restoredEpoch } = this.#parts;
     if (restoredEpoch === undefined) this.manager.tables.setEpochs(0, ram / 4096, 1);
+    else this.manager.beginRestored();
     resetHart(core);
     restoreHart(core, hart);
     return boot;

@@ -31,12 +31,28 @@ export interface MachineMemoryParts {
   readonly dmaPins?: Uint16Array;
 }
 
+/** Frames for the time of a read. */
+export interface SpareFrames {
+  takeSpare(): number | undefined;
+  giveSpare(frame: number): void;
+}
+
+/** A read that is made again, for the pages that have left the frames of the first (C10). */
+export interface ReadAgain {
+  /** Where its bytes are to go: as many as in the first. */
+  readonly segments: readonly MemorySegment[];
+  /** To be called when it has ended, before the first is unpinned; after a failure the first's bytes count. */
+  readonly ended: (succeeded: boolean) => void;
+}
+
 /** A pinned segment that a device is going to write. */
 interface Landing {
   /** Guest-physical address. */
   readonly at: number;
   /** Frames that its pages have got since. */
   readonly copies: { readonly page: number; readonly frame: number }[];
+  /** What the copies get instead of the segment's bytes. */
+  again?: Uint8Array;
 }
 
 /** Guest RAM for devices and loaders, page by page through the frames. See GuestMemory for the rules. */
@@ -175,17 +191,57 @@ export class MachineMemory implements GuestMemory {
     }
   }
 
+  /**
+   * Prepares reading once more what these pinned segments were filled with, when pages have left their frames since; what
+   * they get then is that instead of a copy. Undefined when no page has, or no frame is free for it.
+   */
+  readAgain(segments: readonly MemorySegment[], spare: SpareFrames): ReadAgain | undefined {
+    if (!segments.some(segment => (this.#landings.get(segment)?.copies.length ?? 0) > 0)) return undefined;
+    const length = segments.reduce((sum, segment) => sum + segment.length, 0);
+    const frames: number[] = [];
+    const give = () => {
+      for (const frame of frames) spare.giveSpare(frame);
+    };
+    while (frames.length * PAGE_SIZE < length) {
+      const frame = spare.takeSpare();
+      if (frame === undefined) {
+        give();
+        return undefined;
+      }
+      frames.push(frame);
+    }
+    const bounce = frames.map((frame, index): MemorySegment => {
+      const address = machineAddress(this.#framesAt + frame * PAGE_SIZE);
+      return { address, length: Math.min(PAGE_SIZE, length - index * PAGE_SIZE) };
+    });
+    const ended = (succeeded: boolean) => {
+      if (succeeded) {
+        const bytes = new Uint8Array(length);
+        for (const [index, segment] of bounce.entries()) bytes.set(this.bytes(segment), index * PAGE_SIZE);
+        let at = 0;
+        for (const segment of segments) {
+          const landing = this.#landings.get(segment);
+          if (landing !== undefined) landing.again = bytes.subarray(at, at + segment.length);
+          at += segment.length;
+        }
+      }
+      give();
+    };
+    return { segments: bounce, ended };
+  }
+
   bytes(segment: MemorySegment): Uint8Array {
     return this.#bytes.subarray(segment.address, segment.address + segment.length);
   }
 
-  #land(segment: MemorySegment, { at, copies }: Landing): void {
+  #land(segment: MemorySegment, { at, copies, again }: Landing): void {
     for (const { page, frame } of copies) {
       const pageAt = this.#ramAt + page * PAGE_SIZE;
       const start = Math.max(at, pageAt);
       const length = Math.min(at + segment.length, pageAt + PAGE_SIZE) - start;
-      const from = segment.address + start - at;
-      this.#bytes.copyWithin(this.#framesAt + frame * PAGE_SIZE + start - pageAt, from, from + length);
+      const from = start - at;
+      const source = again ?? this.bytes(segment);
+      this.#bytes.set(source.subarray(from, from + length), this.#framesAt + frame * PAGE_SIZE + start - pageAt);
       this.#frames.written?.(frame);
       this.#countFrame(frame, -1, true);
     }

@@ -13,6 +13,7 @@ import { sharePages } from './sharing.ts';
 import { type MemorySummary, summarize } from './summary.ts';
 import type { MemoryLayout } from './tables.ts';
 import { MemoryTables } from './tables.ts';
+import { TouchLog } from './touch-log.ts';
 
 export interface MemoryManagerParts {
   readonly core: BarrierCore & { readonly bytes: Uint8Array; readonly layout: MemoryLayout };
@@ -65,6 +66,7 @@ export class MemoryManager {
   readonly #parts: MapParts;
   readonly #mover: FrameMover;
   readonly #copyOnWrite: CopyOnWrite;
+  readonly #touches: TouchLog;
   readonly #now: () => number;
   /** What was asked to be virtualized; checkpoints extend it for a time. */
   #wanted = new PageRanges();
@@ -80,6 +82,7 @@ export class MemoryManager {
     this.#parts = { core, tables, frames, map: new PageMap(tables, frames), pins };
     this.#mover = new FrameMover(this.#parts);
     this.tables = tables;
+    this.#touches = new TouchLog(tables);
     this.#now = now;
     this.#copyOnWrite = new CopyOnWrite({
       ...this.#parts,
@@ -171,6 +174,11 @@ export class MemoryManager {
     return this.#run(() => false);
   }
 
+  /** The machine goes on from a checkpoint: the pages that it uses first are recorded (C17). */
+  beginRestored(): void {
+    this.#touches.begin(this.#parts.core);
+  }
+
   /** To be called before the pause of a checkpoint: does what the last one has left, so that `hold` need not. */
   prepareHold(): void {
     while (this.#cleanup?.next().done === false);
@@ -190,6 +198,7 @@ export class MemoryManager {
     const all = new PageRanges();
     all.add(this.#all);
     this.#parts.map.setInForce(all);
+    this.#touches.begin(this.#parts.core);
     return this.#copyOnWrite.begin(since);
   }
 
@@ -209,6 +218,15 @@ export class MemoryManager {
   /** The core's `cowFault`: the page gets a frame that it alone may write. */
   fault(page: number): void {
     this.#copyOnWrite.fault(page);
+  }
+
+  /** A frame for bytes that are on their way elsewhere; undefined when none is free. To be given back. */
+  takeSpare(): number | undefined {
+    return this.#parts.frames.take();
+  }
+
+  giveSpare(frame: number): void {
+    this.#parts.frames.dropOwner(frame);
   }
 
   /** Takes the COW faults of pages now, before a device fills them (C9). `MachineMemory.pin` does it by itself. */

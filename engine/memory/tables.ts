@@ -29,6 +29,11 @@ export interface MemoryLayout {
   readonly TOUCH_LOG: number;
   readonly TOUCH_LOG_LENGTH: number;
   readonly TOUCH_COUNT: number;
+  readonly TLB: number;
+  readonly TLB_CONTEXT_SIZE: number;
+  readonly TLB_FETCH: number;
+  readonly CODE_META: number;
+  readonly CODE_SLOTS: number;
 }
 
 /**
