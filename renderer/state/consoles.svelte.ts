@@ -3,7 +3,6 @@
 import type { ConsoleSize } from '../../engine/api/settings.ts';
 import { ConsoleTerminal, type TerminalSettings } from '../terminal/console-terminal.ts';
 import { CONSOLE } from '../text/console.ts';
-import { formatTime } from '../text/format.ts';
 import type { ConsoleScreen } from './console-screen.ts';
 import type { MachineSession } from './machine-session.svelte.ts';
 
@@ -57,8 +56,6 @@ export class Console implements ConsoleScreen {
       allowKey: hooks.allowKey,
     });
     this.#ends.push(session.addScreen(this));
-    this.#ends.push(session.onEvent(event => this.#follow(event)));
-    this.#ends.push(session.onRestored(id => void this.#showRestored(id)));
     session.app.console(session.id).then(port => {
       this.terminal.connect(this.#watched(port));
     }, hooks.onError);
@@ -146,21 +143,6 @@ export class Console implements ConsoleScreen {
         .call('report-screen', { machine: this.session.id, screen: this.read() as never })
         .catch(() => undefined);
     }, REPORT_MILLISECONDS);
-  }
-
-  #follow(event: Parameters<Parameters<MachineSession['onEvent']>[0]>[0]): void {
-    if (event.event === 'restarted') this.terminal.remark(CONSOLE.restarted);
-  }
-
-  /** What the guest had on its screen, so that one sees where one is. */
-  async #showRestored(id: string): Promise<void> {
-    try {
-      const { name, takenAt, screen } = await this.session.call('details', { id });
-      this.terminal.remark(CONSOLE.restored(name, formatTime(takenAt, Date.now())));
-      if (screen !== undefined) this.terminal.repaint(screen);
-    } catch {
-      // The console goes on without it.
-    }
   }
 }
 

@@ -17,9 +17,6 @@ export class MachineSession {
   #record = $state.raw<MachineRecord>();
   #lastTaken = $state.raw<TakenCheckpoint>();
   #listeners = new Set<(event: MachineEvent) => void>();
-  /** `startedAt` of the restore that was announced last. */
-  #announcedFor: number | undefined;
-  #restored = new Set<(id: Identity) => void>();
   #screens = new Set<ConsoleScreen>();
 
   constructor(app: Afterimage, summary: MachineSummary) {
@@ -66,14 +63,9 @@ export class MachineSession {
     name: Name,
     arguments_: MachineArguments<Name>,
   ): Promise<MachineResult<Name>> {
-    const suspended = this.#status.ended?.reason.startsWith('suspend') === true;
     const result = await this.app.machine(this.id, name, arguments_);
     // The answers of these are the status; the event about it may come later than the answer.
-    if (STATUS_CALLS.has(name)) this.#setStatus(result as MachineStatus);
-    const { position } = this.#status;
-    if (name === 'restore') this.#announceRestored((arguments_ as MachineArguments<'restore'>).id);
-    const fresh = name === 'start' && (arguments_ as MachineArguments<'start'>).fresh === true;
-    if (name === 'start' && suspended && !fresh && position !== undefined) this.#announceRestored(position);
+    if (STATUS_CALLS.has(name)) this.#status = result as MachineStatus;
     return result;
   }
 
@@ -81,12 +73,6 @@ export class MachineSession {
   onEvent(listener: (event: MachineEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-
-  /** The machine was put into the state of a checkpoint, here or elsewhere. Returns what ends it. */
-  onRestored(listener: (id: Identity) => void): () => void {
-    this.#restored.add(listener);
-    return () => this.#restored.delete(listener);
   }
 
   /** With what the console shows, when a terminal of this window shows it. */
@@ -112,33 +98,16 @@ export class MachineSession {
   /** What the library says of it now. */
   adopt(summary: MachineSummary): void {
     this.#summary = summary;
-    this.#setStatus(summary.status);
+    this.#status = summary.status;
     this.#record = summary.record;
   }
 
   /** What its process announced. */
   handle(event: MachineEvent): void {
-    if (event.event === 'status') this.#setStatus(event.status);
+    if (event.event === 'status') this.#status = event.status;
     if (event.event === 'machine') this.#record = event.machine;
     if (event.event === 'checkpoint') this.#lastTaken = event.taken;
     for (const listener of this.#listeners) listener(event);
-  }
-
-  #setStatus(status: MachineStatus): void {
-    const before = this.#status;
-    this.#status = status;
-    // Another program restored it: it started anew, at another checkpoint.
-    const { startedAt, position } = status;
-    if (before?.startedAt === undefined || startedAt === undefined || startedAt === before.startedAt) return;
-    if (position !== undefined && position !== before.position) this.#announceRestored(position);
-  }
-
-  #announceRestored(id: Identity): void {
-    // The call's answer and the status both tell of it.
-    const { startedAt } = this.#status;
-    if (startedAt !== undefined && startedAt === this.#announcedFor) return;
-    this.#announcedFor = startedAt;
-    for (const listener of this.#restored) listener(id);
   }
 }
 

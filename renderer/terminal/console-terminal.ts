@@ -76,6 +76,8 @@ export class ConsoleTerminal {
       cursorBlink: false,
       drawBoldTextInBrightColors: false,
       macOptionIsMeta: true,
+      // What a restore, or a program's start, clears from the screen can still be scrolled back to.
+      scrollOnEraseInDisplay: true,
       rightClickSelectsWord: false,
       // Programs that say their links themselves (OSC 8) are asked about as well.
       linkHandler: { activate: (_event, address) => events.onLink(address) },
@@ -182,18 +184,6 @@ export class ConsoleTerminal {
 
   stopSending(): void {
     this.#input.clear();
-  }
-
-  /** A line of ours between what the machine prints. */
-  remark(text: string): void {
-    const shown = text.replace(/\p{Cc}/gu, ' ');
-    this.#terminal.write(`\x1b[0m\r\n\x1b[2m── ${shown} ──\x1b[0m\r\n`);
-  }
-
-  /** After a restore: what the guest thinks its screen shows, without the modes of what ran meanwhile. */
-  repaint(screen: ScreenText): void {
-    const lines = screen.lines.map(line => line.replace(/\p{Cc}/gu, ' '));
-    this.#terminal.write(`\x1b[!p\x1b[?1049l\x1b[?2004l${lines.join('\r\n')}`);
   }
 
   async copy(): Promise<boolean> {

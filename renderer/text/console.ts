@@ -26,8 +26,6 @@ export const CONSOLE = {
   pasteByKeys: (keys: string) => `Press ${keys} to paste`,
   linkRefused: 'Only https links are opened',
   linkCopied: 'The address was copied instead.',
-  restored: (name: string, time: string) => `restored “${name}” of ${time}`,
-  restarted: 'restarted',
   slow: 'Text is drawn without the graphics card, which takes longer.',
 } as const;
 

@@ -77,19 +77,6 @@ test('a terminal keeps its lines while other machines and tabs are shown', async
   await page.getByText('1 of 1').waitFor();
 });
 
-test('a restore leaves the scrollback and shows what the guest had on its screen', async () => {
-  const page = await open(CONSOLE);
-  await page.locator('.xterm').click();
-  await page.keyboard.type('from before');
-  await page.evaluate(id => scripted.setStatus(id, { position: 'f'.repeat(32), startedAt: 5 }), DEBIAN);
-  await page.keyboard.press('Control+Shift+F');
-  const field = page.getByRole('textbox', { name: 'Search the console' });
-  for (const text of ['restored “before the upgrade”', 'from before']) {
-    await field.fill(text);
-    await page.getByText('1 of 1').waitFor();
-  }
-});
-
 test('links of the guest are asked about by the host, and only https', async () => {
   const page = await open(CONSOLE);
   await page.locator('.xterm').click();
