@@ -6,6 +6,7 @@ import { AfterimageError } from '../base/errors.ts';
 import { RecordRing } from '../base/shared-ring.ts';
 import type { BlockBackend, BlockRequest, BlockStatus } from '../devices/virtio/block/backend.ts';
 import type { MemorySegment } from '../memory/guest-memory.ts';
+import type { ReadAgain } from '../memory/machine-memory.ts';
 import {
   type Completion,
   type DiskRecord,
@@ -63,9 +64,12 @@ export interface DiskMoment {
   readonly results: readonly PendingResult[];
 }
 
+/** Prepares a read that is made again for pages that the machine has written meanwhile (C10); undefined: not needed. */
+export type Reissue = (segments: readonly MemorySegment[]) => ReadAgain | undefined;
+
 interface Operation {
   readonly disk: number;
-  readonly request: number;
+  readonly request: BlockRequest;
   readonly done: (status: BlockStatus) => void;
   pieces: number;
   status: BlockStatus;
@@ -85,6 +89,7 @@ export class DiskLink {
   #pendingAtMoment: Set<Operation> | undefined;
   #results: PendingResult[] = [];
   #momentPending = 0;
+  #reissue: Reissue | undefined;
 
   constructor(buffers: DiskBuffers, ioBell: Doorbell, shapes: readonly DiskShape[]) {
     this.#requests = RecordRing.over(buffers.requests);
@@ -106,12 +111,25 @@ export class DiskLink {
    * Divides the stream of requests here (C6). In the pause of a checkpoint: costs a few microseconds whatever the disks
    * do. The I/O thread learns of it when it comes to this place in the ring.
    */
-  beginMoment(): void {
+  beginMoment(reissue?: Reissue): void {
+    this.#reissue = reissue;
     this.#pendingAtMoment = new Set(this.#operations.values());
     this.#momentPending = this.#pendingAtMoment.size;
     this.#results = [];
     this.#waiting.push(encodeMoment());
     this.#push();
+  }
+
+  /** Whether something that changes a block is in flight behind a read of it: the read must not be made again (C11). */
+  get readsBeforeWrites(): boolean {
+    const operations = [...this.#operations.values()];
+    return operations.some(({ disk, request: { kind, offset, length } }, index) => {
+      if (kind !== 'read') return false;
+      return operations.slice(index + 1).some(({ disk: on, request: later }) => {
+        const changes = later.kind !== 'read' && later.kind !== 'flush';
+        return on === disk && changes && later.offset < offset + length && offset < later.offset + later.length;
+      });
+    });
   }
 
   /** The last moment. */
@@ -121,12 +139,17 @@ export class DiskLink {
   }
 
   submit(disk: number, request: BlockRequest, done: (status: BlockStatus) => void): void {
+    this.#send({ disk, request, done, pieces: 0, status: 'ok' }, request);
+  }
+
+  #send(operation: Operation, request: BlockRequest, atMoment = false): void {
+    const { disk } = operation;
     const pieces = inPieces(request);
-    const operation: Operation = { disk, request: request.id, done, pieces: pieces.length, status: 'ok' };
+    operation.pieces = pieces.length;
     for (const piece of pieces) {
       const tag = this.#takeTag();
       this.#operations.set(tag, operation);
-      this.#waiting.push(encodeRequest({ ...piece, tag, disk }));
+      this.#waiting.push(encodeRequest({ ...piece, tag, disk, atMoment }));
     }
     this.#push();
   }
@@ -153,8 +176,29 @@ export class DiskLink {
     operation.pieces -= 1;
     operation.status = worse(operation.status, completion.status);
     if (operation.pieces > 0) return;
+    const pending = this.#pendingAtMoment?.has(operation) === true;
+    if (pending && operation.request.kind === 'read' && operation.status === 'ok') {
+      const again = this.#reissue?.(operation.request.segments);
+      if (again !== undefined) {
+        this.#readAgain(operation, again);
+        return;
+      }
+    }
+    this.#end(operation);
+  }
+
+  #readAgain(operation: Operation, again: ReadAgain): void {
+    const done = (status: BlockStatus) => {
+      again.ended(status === 'ok');
+      this.#end(operation);
+    };
+    const { disk, request } = operation;
+    this.#send({ disk, request, done, pieces: 0, status: 'ok' }, { ...request, segments: again.segments }, true);
+  }
+
+  #end(operation: Operation): void {
     const { disk, request, status } = operation;
-    if (this.#pendingAtMoment?.delete(operation)) this.#results.push({ disk, request, status });
+    if (this.#pendingAtMoment?.delete(operation)) this.#results.push({ disk, request: request.id, status });
     operation.done(status);
   }
 

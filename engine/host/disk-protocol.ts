@@ -1,6 +1,6 @@
 // Disk requests and completions as records in shared rings, little-endian:
 //
-//   request     0 tag u32, 4 disk u16, 6 kind u8, 7 zero, 8 offset f64, 16 length f64, 24 segments u32, 28 zero u32,
+//   request     0 tag u32, 4 disk u16, 6 kind u8, 7 1 for a read of the disk as at the moment, 8 offset f64, 16 length f64, 24 segments u32, 28 zero u32,
 //               then for each segment: address in machine memory f64, length f64
 //   moment      as a request with kind 255 and nothing else: what comes after it is new, what came before is pending (C6)
 //   completion  0 tag u32, 4 status u8
@@ -29,6 +29,8 @@ export interface DiskRecord extends Omit<BlockRequest, 'id'> {
   readonly tag: number;
   /** Index of the disk. */
   readonly disk: number;
+  /** A read of the disk as it was at the last moment (C10), not as it is now. */
+  readonly atMoment?: boolean;
 }
 
 const MOMENT = 255;
@@ -50,6 +52,7 @@ export function encodeRequest(request: DiskRecord): Uint8Array<ArrayBuffer> {
   view.setUint32(0, request.tag, true);
   view.setUint16(4, request.disk, true);
   view.setUint8(6, KINDS.indexOf(request.kind));
+  view.setUint8(7, request.atMoment === true ? 1 : 0);
   view.setFloat64(8, request.offset, true);
   view.setFloat64(16, request.length, true);
   view.setUint32(24, request.segments.length, true);
@@ -76,6 +79,7 @@ export function decodeRequest(record: Uint8Array): DiskRecord {
     offset: view.getFloat64(8, true),
     length: view.getFloat64(16, true),
     segments,
+    ...(view.getUint8(7) === 1 ? { atMoment: true } : {}),
   };
 }
 

@@ -3,6 +3,7 @@
 import { AfterimageError, assertNever } from '../base/errors.ts';
 import { RecordRing } from '../base/shared-ring.ts';
 import type { BlockStatus } from '../devices/virtio/block/backend.ts';
+import { LiveDisk } from '../disk/chain/live-disk.ts';
 import type { Disk } from '../disk/disk.ts';
 import type { DiskBuffers } from './disk-link.ts';
 import { type DiskRecord, decodeRequest, encodeCompletion, encodeResize, isMoment } from './disk-protocol.ts';
@@ -164,6 +165,9 @@ export class DiskServer {
 async function perform(disk: Disk, record: DiskRecord, memory: SharedArrayBuffer): Promise<void> {
   switch (record.kind) {
     case 'read':
+      if (record.atMoment === true && disk instanceof LiveDisk) {
+        return await disk.readAtMoment(record.offset, views(record, memory));
+      }
       return await disk.read(record.offset, views(record, memory));
     case 'write':
       return await disk.write(record.offset, views(record, memory));

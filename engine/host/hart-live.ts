@@ -1,6 +1,7 @@
 // The hart thread's side of checkpoints and memory jobs (docs/ARCHITECTURE.md, the path of one checkpoint).
 import { AfterimageError, assertNever } from '../base/errors.ts';
 import type { CapturedState } from '../machine/captured-state.ts';
+import type { MachineMemory } from '../memory/machine-memory.ts';
 import type { MemoryManager } from '../memory/memory-manager.ts';
 import type { DiskLink } from './disk-link.ts';
 import type { CommandSource, HartCommand, LiveMessage, MemoryCountsAnswer } from './hart-commands.ts';
@@ -8,6 +9,7 @@ import type { CommandSource, HartCommand, LiveMessage, MemoryCountsAnswer } from
 /** What a machine that can be checkpointed has beside HartMachine. */
 export interface LiveMachine {
   readonly manager: MemoryManager;
+  readonly memory: MachineMemory;
   readonly instructions: number;
   captureState(): CapturedState;
 }
@@ -79,9 +81,14 @@ export class HartLive {
     const from = now();
     const epoch = machine.manager.hold(take.since);
     const captured = machine.captureState();
-    disks.beginMoment();
+    // A read must not be made again where a write follows it (C11).
+    const waits = take.pending === 'wait' || (take.pending === 'reissue' && disks.readsBeforeWrites);
+    const { manager, memory } = machine;
+    disks.beginMoment(
+      take.pending === 'reissue' && memory !== undefined ? read => memory.readAgain(read, manager) : undefined,
+    );
     const { pending } = disks.moment;
-    if (take.pending === 'wait') while (disks.moment.left > 0 && wait());
+    if (waits) while (disks.moment.left > 0 && wait());
     const pauseMicroseconds = Math.round((now() - from) * 1000);
     this.#settling = true;
     this.#afterwards = () => {

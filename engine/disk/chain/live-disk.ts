@@ -75,6 +75,8 @@ export class LiveDisk implements Disk {
   /** Layers that are switched away from and not yet durable. */
   readonly #freezing = new Set<Layer>();
   readonly #holds = new Set<Hold>();
+  /** Active until the last switch. */
+  #momentLayer: Layer | undefined;
   readonly #whenDone = new Map<PendingRequest, (() => void)[]>();
 
   /** Takes over the chain: `close` closes it. */
@@ -96,6 +98,14 @@ export class LiveDisk implements Disk {
 
   read(offset: number, into: readonly Uint8Array[]): Promise<void> {
     return this.#range('read', offset, totalLength(into), layer => layer.read(offset, into));
+  }
+
+  /**
+   * Reads what a request read that was pending at the last switch, also when newer writes have come since (C10). No
+   * write that was pending may overlap it (C11).
+   */
+  readAtMoment(offset: number, into: readonly Uint8Array[]): Promise<void> {
+    return (this.#momentLayer ?? this).read(offset, into);
   }
 
   write(offset: number, from: readonly Uint8Array[]): Promise<void> {
@@ -162,6 +172,7 @@ export class LiveDisk implements Disk {
       throw new AfterimageError('usage', 'Only an overlay of the active layer can follow it', { file: overlay.path });
     }
     const moment = this.beginMoment();
+    this.#momentLayer = parent;
     this.#slot.layer = overlay;
     this.#freezing.add(parent);
     return { moment, frozen: this.#freeze(parent, moment.settled) };

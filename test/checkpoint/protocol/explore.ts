@@ -1,4 +1,5 @@
 // Runs scenarios under every order of steps, and says what a sequential machine would have given.
+import type { PendingStrategy } from '../../../engine/api/checkpoints.ts';
 import {
   DISK_SECTORS,
   diskTag,
@@ -70,7 +71,7 @@ class Run {
     if (this.#momentAt === 0) {
       if (this.#nextPending < pending.length) steps.push('issue');
       else steps.push('moment');
-    } else {
+    } else if (!this.world.standing) {
       if (this.#nextLater < later.length) steps.push('issue');
       stores.forEach((_, index) => {
         if (!this.#stored.has(index)) steps.push(`store ${index}`);
@@ -163,6 +164,11 @@ class Run {
   async verdict(): Promise<string | undefined> {
     const { world } = this;
     // What is left to be issued and stored is done first, so that every schedule ends alike.
+    while (this.world.standing) {
+      await this.take('pump');
+      if (this.world.operations.length > 0) await this.take('end 0');
+      await this.take('poll');
+    }
     while (this.possible().includes('issue')) await this.take('issue');
     for (const step of this.possible()) if (step.startsWith('store')) await this.take(step);
     this.#step += 1;
@@ -274,13 +280,14 @@ export async function explore(
   scenario: Scenario,
   most: number,
   random: (below: number) => number,
+  strategy: PendingStrategy,
   mutant?: Mutant,
 ): Promise<Exploration> {
   // Choices of the last run, and how many there were at each point.
   let path: { taken: number; of: number }[] = [];
   let schedules = 0;
   for (let sampling = false; schedules < most; ) {
-    const run = new Run(await World.create(stage, mutant), scenario);
+    const run = new Run(await World.create(stage, strategy, mutant), scenario);
     const choices: typeof path = [];
     for (;;) {
       const steps = run.possible();

@@ -2,6 +2,7 @@
 // side the real core's write barrier, memory manager, pins and request ring, on the other the real disk server, chain of
 // layers and the saver's claims. Only the host's file operations are the test's: each ends when it is told to.
 
+import type { PendingStrategy } from '../../../engine/api/checkpoints.ts';
 import { guestPhys } from '../../../engine/base/addresses.ts';
 import { AfterimageError } from '../../../engine/base/errors.ts';
 import { RAM_BASE } from '../../../engine/core/core.ts';
@@ -40,6 +41,8 @@ export const MUTANTS = {
   'the disks are switched after requests that follow the moment': 'C6',
   'the moment leaves one page unprotected': 'C2, C4',
   'frames that devices read are given away': 'C6',
+  'reads are made again behind pending writes': 'C11',
+  'reads are made again from the new layer': 'C10',
 } as const;
 export type Mutant = keyof typeof MUTANTS;
 
@@ -115,6 +118,9 @@ export class World {
   readonly #overlay: Layer;
   readonly #held: HeldPages;
   readonly #gate: { closed: boolean };
+  readonly #strategy: PendingStrategy;
+  /** The machine stands still until the pending requests have ended. */
+  #waits = false;
   readonly operations: FileOperation[];
   readonly saved = new Map<number, Uint8Array>();
   readonly statuses = new Map<number, BlockStatus>();
@@ -123,10 +129,12 @@ export class World {
 
   private constructor(
     stage: Stage,
+    strategy: PendingStrategy,
     mutant: Mutant | undefined,
     disks: { live: LiveDisk; base: Layer; overlay: Layer; operations: FileOperation[]; gate: { closed: boolean } },
   ) {
     this.#stage = stage;
+    this.#strategy = strategy;
     this.#mutant = mutant;
     this.#live = disks.live;
     this.#base = disks.base;
@@ -178,7 +186,7 @@ export class World {
     });
   }
 
-  static async create(stage: Stage, mutant?: Mutant): Promise<World> {
+  static async create(stage: Stage, strategy: PendingStrategy, mutant?: Mutant): Promise<World> {
     const operations: FileOperation[] = [];
     const gate = { closed: false };
     const folder = new MemoryFolder(file => gated(file, operations, gate));
@@ -187,6 +195,7 @@ export class World {
     folder.add('disk.raw', content);
     const opened = await openChain(folder, { path: 'disk.raw', format: 'raw' }, { access: 'write', codecs: undefined });
     const live = new LiveDisk(opened);
+    if (mutant === 'reads are made again from the new layer') live.readAtMoment = (at, into) => live.read(at, into);
     // A second opening of the parent knows nothing of what is pending in the first.
     const parent =
       mutant === 'a fill does not wait for a pending write'
@@ -196,7 +205,7 @@ export class World {
     if (parent !== opened) forceBacking(overlay, opened);
     const base = await openChain(folder, { path: 'disk.raw', format: 'raw' }, { access: 'read', codecs: undefined });
     gate.closed = true;
-    return new World(stage, mutant, { live, base, overlay, operations, gate });
+    return new World(stage, strategy, mutant, { live, base, overlay, operations, gate });
   }
 
   /** A guest's store to the first word of a sector. */
@@ -222,7 +231,7 @@ export class World {
     });
     if (!this.#marked) {
       this.#marked = true;
-      this.#link.beginMoment();
+      this.#beginMoment();
     }
   }
 
@@ -234,7 +243,21 @@ export class World {
     }
     if (this.#mutant === 'the disks are switched before the requests before the moment') this.#switch();
     if (this.#mutant === 'the disks are switched after requests that follow the moment') this.#marked = false;
-    else this.#link.beginMoment();
+    else this.#beginMoment();
+  }
+
+  /** As HartLive does it. */
+  #beginMoment(): void {
+    const { memory, manager } = this;
+    const again = this.#strategy === 'reissue';
+    const behind = this.#mutant !== 'reads are made again behind pending writes' && this.#link.readsBeforeWrites;
+    this.#waits = this.#strategy === 'wait' || (again && behind);
+    this.#link.beginMoment(again ? segments => memory.readAgain(segments, manager) : undefined);
+  }
+
+  /** Whether the guest stands still. */
+  get standing(): boolean {
+    return this.#waits && this.#link.moment.left > 0;
   }
 
   /** Requests that were pending at the moment, and how those ended that did. */
@@ -296,7 +319,7 @@ export class World {
       this.#link.beginMoment();
     }
     this.#gate.closed = false;
-    for (let round = 0; round < 4; round += 1) {
+    for (let round = 0; round < 6; round += 1) {
       this.pump();
       while (this.operations.length > 0) await this.complete(0);
       await this.rest();
