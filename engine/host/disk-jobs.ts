@@ -88,6 +88,11 @@ export class DiskJobs {
     }
   }
 
+  /** Resolves when the job that runs on a disk has ended; undefined when none does. */
+  working(disk: number): Promise<void> | undefined {
+    return this.#ended.get(disk);
+  }
+
   /** For the machine's end: cancels what can be cancelled, and waits for the rest. */
   async finish(): Promise<void> {
     for (const job of this.#jobs.values()) job.cancel();
