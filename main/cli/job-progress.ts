@@ -58,9 +58,10 @@ export class JobLine {
   }
 }
 
-/** `commit disk0: 41.3 %, 1.2 GiB of 3 GiB, 210 MiB/s`. */
+/** `commit disk0: 41.3 %, 1.2 GiB of 3 GiB, 210 MiB/s`; less where there is nothing to count. */
 export function jobText({ kind, subject, done, total, bytesPerSecond }: JobView): string {
-  const percent = total > 0 ? `${((100 * done) / total).toFixed(1)} %, ` : '';
+  const name = `${kind} ${printable(subject)}`;
+  if (total === 0) return name;
   const speed = bytesPerSecond === undefined ? '' : `, ${shortSize(bytesPerSecond)}/s`;
-  return `${kind} ${printable(subject)}: ${percent}${shortSize(done)} of ${shortSize(total)}${speed}`;
+  return `${name}: ${((100 * done) / total).toFixed(1)} %, ${shortSize(done)} of ${shortSize(total)}${speed}`;
 }

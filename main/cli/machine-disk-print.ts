@@ -1,6 +1,7 @@
-// The layers of disks as pictures: the active layer first, what it stands on below, branches beside it.
+// The layers of disks as pictures: each stands on the one above it in the picture, branches beside it.
 import type { DiskView, LayerView } from '../../engine/api/control.ts';
 import { printable } from './explain.ts';
+import { laidOut, rowsOf } from './graph-print.ts';
 import { SHORT_IDENTITY } from './machine-command.ts';
 import { counted, shortSize, table } from './texts.ts';
 
@@ -12,34 +13,15 @@ export function disksLines(disks: readonly DiskView[]): string[] {
 }
 
 function diskLines({ disk, device, mode, size, active, layers }: DiskView): string[] {
-  const rows = inOrder(layers, active).map(({ layer, depth }) => [
-    `${'  '.repeat(depth)}${layer.path === active ? '▶' : '└'} ${printable(layer.path)}`,
+  const items = layers.map(layer => ({ id: layer.path, parent: layer.backing, item: layer }));
+  const rows = rowsOf(laidOut(items, active), ({ prefix, item: layer }) => [
+    `${prefix}${layer.path === active ? '▶' : '●'} ${printable(layer.path)}`,
     layer.format,
     shortSize(layer.allocatedSize),
     bar(layer),
     neededBy(layer),
   ]);
   return [`disk ${disk} (${printable(device)}), ${shortSize(size)}, ${mode}`, ...table(rows)];
-}
-
-/** From the bottom up, each layer above what it stands on by one step, each only once. */
-function inOrder(layers: readonly LayerView[], active: string): { layer: LayerView; depth: number }[] {
-  const byPath = new Map(layers.map(layer => [layer.path, layer]));
-  const result: { layer: LayerView; depth: number }[] = [];
-  const seen = new Set<string>();
-  const roots = layers.filter(({ backing }) => backing === undefined || !byPath.has(backing));
-  const open = roots.reverse().map(layer => ({ layer, depth: 0 }));
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const { layer, depth } = next;
-    if (seen.has(layer.path)) continue;
-    seen.add(layer.path);
-    result.push(next);
-    const above = layer.overlays.map(path => byPath.get(path)).filter(one => one !== undefined);
-    // The way to the active layer last, at the bottom of its branch.
-    const sorted = above.sort((one, other) => Number(one.path === active) - Number(other.path === active));
-    for (const one of sorted.reverse()) open.push({ layer: one, depth: depth + 1 });
-  }
-  return result;
 }
 
 function bar({ allocatedSize, virtualSize }: LayerView): string {
@@ -59,5 +41,5 @@ function neededBy({ neededBy }: LayerView): string {
   const jobs = neededBy.filter(({ by }) => by === 'job').length;
   if (jobs > 0) words.push(counted(jobs, 'job'));
   if (words.length > 0) return `needed by ${words.join(', ')}`;
-  return neededBy.length > 0 ? 'needed by layers above' : 'needed by nobody';
+  return neededBy.length > 0 ? 'needed by layers on it' : 'needed by nobody';
 }

@@ -125,16 +125,16 @@ describe('disks as pictures', () => {
     ]);
     expect(lines.map(line => line.replaceAll(/ +/g, ' ').trim())).toEqual([
       'disk 0 (vda), 1 GiB, persistent',
-      '└ disks/a qcow2 512 MiB ▕██████ ▏ needed by layers above',
-      '└ disks/b qcow2 512 MiB ▕██████ ▏ needed by 2 checkpoints',
-      '└ disks/c qcow2 512 MiB ▕██████ ▏ needed by nobody',
+      '● disks/a qcow2 512 MiB ▕██████ ▏ needed by layers on it',
+      '● disks/b qcow2 512 MiB ▕██████ ▏ needed by 2 checkpoints',
+      '├─● disks/c qcow2 512 MiB ▕██████ ▏ needed by nobody',
       '▶ disks/d qcow2 512 MiB ▕██████ ▏ needed by the machine',
     ]);
   });
 
   it('that cannot be are drawn all the same', () => {
     const circle = [layer('disks/d', 'disks/b', ['disks/b'], []), layer('disks/b', 'disks/d', ['disks/d'], [])];
-    expect(disksLines([disk(circle)])).toHaveLength(1);
+    expect(disksLines([disk(circle)])).toHaveLength(3);
     expect(disksLines([disk([layer('\u001b[2J', undefined, ['none'], [])])]).join()).not.toContain('\u001b');
     expect(disksLines([])).toEqual(['The machine has no disks']);
   });

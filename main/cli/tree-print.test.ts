@@ -54,7 +54,8 @@ describe('drawing of the tree', () => {
   });
 
   it('draws trees that cannot be, and long ones', () => {
-    expect(shape(treeLines(tree('a:b b:a c:x'), NOW))).toEqual(['c', 'a', 'b']);
+    expect(shape(treeLines(tree('a:b b:a c:x'), NOW))).toEqual(['c', '', 'a', 'b']);
+    expect(shape(treeLines(tree('a b:a c'), NOW))).toEqual(['a', 'b', '', 'c']);
     const long = Array.from({ length: 5000 }, (_, i) => (i === 0 ? 'n0' : `n${i}:n${i - 1}`)).join(' ');
     const lines = treeLines(tree(long, 'n4999'), NOW);
     expect(lines).toHaveLength(5000);

@@ -6,6 +6,7 @@
 //   ● 5d01c3e7  upgraded     5 min ago ...            ◀ you are here
 import type { CheckpointNode, CheckpointTreeView } from '../../engine/api/checkpoints.ts';
 import { printable } from './explain.ts';
+import { laidOut, rowsOf } from './graph-print.ts';
 import { SHORT_IDENTITY } from './machine-command.ts';
 import { age, pauseText, shortSize, table } from './texts.ts';
 
@@ -13,16 +14,15 @@ const HERE = '◀ you are here';
 const LONGEST_NAME = 40;
 const NARROWEST = 40;
 
-interface Drawn {
-  readonly prefix: string;
-  readonly node: CheckpointNode;
-}
-
 /** `columns` is the width of the terminal, if there is one. */
 export function treeLines(view: CheckpointTreeView, now: number, columns?: number): string[] {
   const { nodes, hiddenBytes } = view;
   if (nodes.length === 0) return ['There are no checkpoints'];
-  const rows = drawn(nodes).map(({ prefix, node }) => [
+  const items = [...nodes]
+    .sort((one, other) => one.takenAt - other.takenAt)
+    .map(node => ({ id: node.id, parent: node.parent, item: node }));
+  const current = nodes.find(node => node.current)?.id;
+  const rows = rowsOf(laidOut(items, current), ({ prefix, item: node }) => [
     `${prefix}● ${node.id.slice(0, SHORT_IDENTITY)}  ${shortened(node.name)}`,
     age(node.takenAt, now),
     node.bytes === undefined ? 'no file' : shortSize(node.bytes),
@@ -48,49 +48,4 @@ function marks(node: CheckpointNode): string[] {
 function shortened(name: string): string {
   const text = printable(name);
   return [...text].length > LONGEST_NAME ? `${[...text].slice(0, LONGEST_NAME - 1).join('')}…` : text;
-}
-
-/** All nodes in drawing order. A parent that is not listed makes its children roots. */
-function drawn(nodes: readonly CheckpointNode[]): Drawn[] {
-  const known = new Set(nodes.map(({ id }) => id));
-  const children = new Map<string | undefined, CheckpointNode[]>();
-  for (const node of [...nodes].sort((one, other) => one.takenAt - other.takenAt)) {
-    const parent = node.parent !== undefined && known.has(node.parent) ? node.parent : undefined;
-    children.set(parent, [...(children.get(parent) ?? []), node]);
-  }
-  const toCurrent = pathToCurrent(nodes);
-  const result: Drawn[] = [];
-  const seen = new Set<string>();
-  const drawFrom = (root: CheckpointNode) => {
-    // Lines that are still to be drawn, the next one last: lines can be long and deep, calls in calls could not.
-    const open = [{ first: '', rest: '', node: root }];
-    for (let line = open.pop(); line !== undefined; line = open.pop()) {
-      const { first, rest, node } = line;
-      if (seen.has(node.id)) continue;
-      seen.add(node.id);
-      result.push({ prefix: first, node });
-      const after = children.get(node.id) ?? [];
-      // The way to where the machine is goes straight down, else the newest does.
-      const straight = after.find(({ id }) => toCurrent.has(id)) ?? after.at(-1);
-      if (straight === undefined) continue;
-      open.push({ first: rest, rest, node: straight });
-      const branches = after.filter(child => child !== straight);
-      for (const child of branches.reverse()) open.push({ first: `${rest}├─`, rest: `${rest}│ `, node: child });
-    }
-  };
-  for (const root of children.get(undefined) ?? []) drawFrom(root);
-  // Those that are each other's parents, which is a mistake, are shown too.
-  for (const node of nodes) drawFrom(node);
-  return result;
-}
-
-function pathToCurrent(nodes: readonly CheckpointNode[]): ReadonlySet<string> {
-  const byId = new Map(nodes.map(node => [node.id, node]));
-  const result = new Set<string>();
-  let node = nodes.find(({ current }) => current);
-  while (node !== undefined && !result.has(node.id)) {
-    result.add(node.id);
-    node = node.parent === undefined ? undefined : byId.get(node.parent);
-  }
-  return result;
 }
