@@ -62,9 +62,9 @@ export const DISKS_TEXT = {
   failed: 'The disks could not be read',
   again: 'Try again',
   modes: {
-    persistent: 'Writes stay',
-    temporary: 'Writes are dropped at power-off',
-    readonly: 'Read only',
+    persistent: { name: 'Persistent', explained: 'What the guest writes stays' },
+    temporary: { name: 'Temporary', explained: 'What the guest writes is dropped at power-off' },
+    readonly: { name: 'Read only', explained: 'The guest cannot write' },
   },
   summary: (size: string, allocated: string, count: number) => `${size} · ${allocated} allocated in ${layers(count)}`,
   unneededTotal: (size: string) => `${size} in layers that nobody needs`,

@@ -55,9 +55,9 @@ function describeJob(job: Job): Description {
   const text = [
     TEXT.states[job.state],
     job.outcome,
-    job.error === undefined ? undefined : sentence(job.error),
     job.state === 'done' && job.total > 0 ? formatBytes(job.done) : undefined,
     took,
+    job.error === undefined ? undefined : sentence(job.error),
   ]
     .filter(part => part !== undefined)
     .join(' · ');

@@ -30,7 +30,9 @@ export function withEntry(entries: readonly ActivityEntry[], entry: ActivityEntr
 
 /** Running ones in the order in which they began, so that they keep their place; then the newest first. */
 export function inOrder(entries: readonly ActivityEntry[]): readonly ActivityEntry[] {
-  const running = entries.filter(isRunning).toSorted((a, b) => beginning(a) - beginning(b));
+  const running = entries
+    .filter(isRunning)
+    .toSorted((a, b) => beginning(a) - beginning(b) || (a.entry < b.entry ? -1 : 1));
   const others = entries.filter(entry => !isRunning(entry)).toSorted((a, b) => b.at - a.at);
   return [...running, ...others];
 }

@@ -17,10 +17,10 @@ export function layerActions(disk: DiskView, layer: LayerView): readonly LayerAc
   return actions;
 }
 
-/** Jobs of this disk that have not ended. */
-export function runningOn<J extends { readonly disk?: number; readonly state: string }>(
+/** Jobs of this disk that have not ended, the first begun first. */
+export function runningOn<J extends { readonly job: number; readonly disk?: number; readonly state: string }>(
   jobs: readonly J[],
   disk: number,
 ): readonly J[] {
-  return jobs.filter(job => job.disk === disk && job.state === 'running');
+  return jobs.filter(job => job.disk === disk && job.state === 'running').toSorted((a, b) => a.job - b.job);
 }

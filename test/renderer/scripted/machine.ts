@@ -26,6 +26,8 @@ export class ScriptedMachine {
   jobs: JobView[] = [];
   /** Every call that changes something, for tests. */
   readonly calls: { readonly name: string; readonly arguments: unknown }[] = [];
+  /** How often each of the others was asked. */
+  readonly reads = new Map<string, number>();
   /** Calls of these names fail with this error, until it is taken out. */
   readonly failures = new Map<string, PlainError>();
   readonly #script: MachineScript;
@@ -66,6 +68,12 @@ export class ScriptedMachine {
     this.status = { ...this.status, ...(last && { position: last.id }) };
   }
 
+  /** As if a job had removed a layer. */
+  dropLayer(path: string): void {
+    this.disks = this.disks.map(disk => ({ ...disk, layers: disk.layers.filter(layer => layer.path !== path) }));
+    this.#emit({ event: 'disks' });
+  }
+
   announceTree(): void {
     this.#emit({ event: 'tree' });
   }
@@ -75,7 +83,8 @@ export class ScriptedMachine {
     if (failure !== undefined) throw AfterimageError.fromPlain(failure);
     const answer = this.#answers[name];
     if (answer === undefined) throw new AfterimageError('usage', `No such call: ${name}`);
-    if (!READING.has(name)) this.calls.push({ name, arguments: given });
+    if (READING.has(name)) this.reads.set(name, (this.reads.get(name) ?? 0) + 1);
+    else this.calls.push({ name, arguments: given });
     return answer(given as Given);
   }
 
@@ -213,6 +222,7 @@ interface Given {
 }
 
 const READING: ReadonlySet<string> = new Set([
+  'disk-job-preview',
   'status',
   'machine',
   'tree',

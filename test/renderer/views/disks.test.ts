@@ -79,8 +79,9 @@ test('running jobs of a disk are those of it that have not ended', () => {
     { job: 2, disk: 1, state: 'running' },
     { job: 3, disk: 0, state: 'done' },
     { job: 4, state: 'running' },
+    { job: 0, disk: 0, state: 'running' },
   ];
-  expect(runningOn(jobs, 0).map(({ job }) => job)).toEqual([1]);
+  expect(runningOn(jobs, 0).map(({ job }) => job)).toEqual([0, 1]);
 });
 
 const RANGES: readonly AllocatedRange[] = [
