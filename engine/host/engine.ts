@@ -158,6 +158,11 @@ export class Engine {
     return this.#run?.restore?.pager.absentPages ?? 0;
   }
 
+  /** The checkpoints that stood on these layers have been deleted: jobs may change them. */
+  forgetLayers(layers: readonly string[]): void {
+    this.#run?.live?.checkpoints.forget(layers);
+  }
+
   /** The P→M map of the running machine. @throws AfterimageError `state` when nothing runs */
   get memory(): LiveMemory {
     return this.#liveParts().memory;

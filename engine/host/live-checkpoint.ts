@@ -100,6 +100,11 @@ export class LiveCheckpoints {
     return [...this.#needed];
   }
 
+  /** No checkpoint stands on these layers any more. */
+  forget(layers: readonly string[]): void {
+    for (const layer of layers) this.#needed.delete(layer);
+  }
+
   /** The mark of the moment has come in the stream of disk requests: in the same turn the disks are switched (C2, C6). */
   reachMoment(): void {
     this.#atMoment?.();

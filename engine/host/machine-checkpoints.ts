@@ -54,6 +54,7 @@ export class MachineCheckpoints {
     this.#taking = taking;
     try {
       const tree = await this.#host.tree();
+      await this.#host.diskJobs.refuseLongChains();
       const { record } = folder;
       const origin = given.origin ?? 'manual';
       const taken = await engine.checkpoint({
@@ -75,6 +76,7 @@ export class MachineCheckpoints {
         signal: taking.signal,
       });
       this.#host.announce({ event: 'checkpoint', taken });
+      void this.#host.diskJobs.tidy();
       if (origin === 'automatic') await this.retain();
       return taken;
     } catch (thrown) {
@@ -337,18 +339,17 @@ export class MachineCheckpoints {
       await this.#host.layers.suspect(fresh).catch(() => undefined);
       throw thrown;
     }
-    await layers.suspect([...left, ...fresh]);
     const from = tree.current;
-    await folder.change({
+    await folder.change(({ process }) => ({
       configuration: { disks, memory: reader.spaces[0]!.bytes },
       process: {
         suspended: id,
         restored: { checkpoint: id, ...(from === undefined ? {} : { from }) },
         temporary: Object.keys(temporary).length === 0 ? undefined : temporary,
+        garbage: layers.withSuspects(process.garbage, left),
       },
-    });
+    }));
     await tree.setCurrent(id);
-    await folder.change({ process: { restored: undefined } });
     this.#host.announce({ event: 'machine', machine: folder.record });
     this.#host.announce({ event: 'tree' });
     this.#host.announce({ event: 'disks' });
@@ -370,7 +371,7 @@ export class MachineCheckpoints {
     const screen = await reader.table(screenTable);
     if (screen !== undefined) this.#host.console.output(screenOutput(screen));
     await power.start({ ...options, resume: { reader, from: { tree, durable } } });
-    await folder.change({ process: { suspended: undefined } });
+    await folder.change({ process: { suspended: undefined, restored: undefined } });
   }
 
   #overlayOver(layer: string, format: LayerFormat, disk: number): Promise<string> {
@@ -455,6 +456,7 @@ export class MachineCheckpoints {
         onProgress: ({ done, total }) => progress(done, total),
       });
       const deleted = await layers.collect();
+      void this.#host.diskJobs.tidy();
       outcome(`${Math.max(0, freed)} bytes of checkpoints and ${deleted.length} layers of disks freed`);
     });
     result.then(

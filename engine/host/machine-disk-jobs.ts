@@ -5,6 +5,7 @@ import type { DiskJobArguments, JobPreview } from '../api/control.ts';
 import type { DiskJobCommand, DiskJobEvent, RunningDiskJob } from '../api/disk.ts';
 import { AfterimageError } from '../base/errors.ts';
 import type { LayerModel } from '../disk/chain/model.ts';
+import { MOST_LAYERS } from '../disk/chain/open.ts';
 import type { Disk } from '../disk/disk.ts';
 import { DiskJobs } from './disk-jobs.ts';
 import { openMachineDisk } from './disk-open.ts';
@@ -12,6 +13,11 @@ import type { MachineHost } from './machine-host.ts';
 import type { JobHandle } from './machine-jobs.ts';
 
 type Report = Extract<DiskJobEvent, { kind: 'disk-job' }>;
+
+/** A chain is shortened from so many layers on, down to half of it: each is a file that is open while the machine runs. */
+const LONG_CHAIN = 48;
+/** What a chain may grow to by checkpoints; beyond MOST_LAYERS it could not be opened any more. */
+const LONGEST_CHAIN = MOST_LAYERS - 8;
 
 /** A job that runs on a disk. */
 interface Active {
@@ -23,6 +29,9 @@ interface Active {
 export class MachineDiskJobs {
   readonly #host: MachineHost;
   readonly #active = new Map<number, Active>();
+  /** Disks with jobs that a crash has interrupted. */
+  readonly #interrupted = new Set<number>();
+  #tidying = false;
 
   constructor(host: MachineHost) {
     this.#host = host;
@@ -47,6 +56,47 @@ export class MachineDiskJobs {
     // The job says so.
     result.catch(() => undefined);
     return { job };
+  }
+
+  /** @throws AfterimageError `too-large` when a chain would become too long to be opened again */
+  async refuseLongChains(): Promise<void> {
+    for (const disk of this.#host.folder.record.disks.keys()) {
+      const chain = await this.#host.layers.chain(this.#host.folder.activeLayer(disk));
+      if (chain.length < LONGEST_CHAIN) continue;
+      throw new AfterimageError(
+        'too-large',
+        'A disk stands on as many layers as it can; delete checkpoints that are not needed, or stream its layers',
+        { disk, layers: chain.length },
+      );
+    }
+  }
+
+  /** Merges layers that no checkpoint needs by themselves, where a chain has become long. Never fails. */
+  async tidy(): Promise<void> {
+    if (this.#tidying) return;
+    this.#tidying = true;
+    try {
+      for (const disk of this.#host.folder.record.disks.keys()) await this.#shorten(disk);
+    } catch {
+      // The job says so, and the next checkpoint or deletion tries again.
+    } finally {
+      this.#tidying = false;
+    }
+  }
+
+  async #shorten(disk: number): Promise<void> {
+    const { layers, folder, jobs } = this.#host;
+    for (let wanted = LONG_CHAIN; ; wanted = LONG_CHAIN / 2) {
+      const chain = await layers.chain(folder.activeLayer(disk));
+      if (chain.length < wanted || this.#active.has(disk)) return;
+      const model = await layers.model();
+      const inner = model.filter(({ path: one, may }) => chain.indexOf(one) > 0 && may.commit.allowed);
+      const [smallest] = inner.sort((a, b) => a.allocatedSize - b.allocatedSize);
+      if (smallest === undefined) return;
+      await jobs.run({ kind: 'merge', subject: smallest.path, disk }, handle =>
+        this.#run({ disk, kind: 'commit', layer: smallest.path }, handle),
+      );
+    }
   }
 
   /** What a job would do, before it is done. */
@@ -127,15 +177,23 @@ export class MachineDiskJobs {
         if (['done', 'failed', 'cancelled'].includes(event.state)) active?.ended.resolve(event);
         break;
       case 'disk-interrupted':
-        void this.#goOn(event.disk);
+        // It is told before the machine runs.
+        this.#interrupted.add(event.disk);
         break;
       default:
         break;
     }
   }
 
+  /** The machine runs from now on. */
+  runStarted(): void {
+    for (const disk of this.#interrupted) void this.#goOn(disk);
+    this.#interrupted.clear();
+  }
+
   /** The machine ends: what runs on its disks is told so by its engine, or never was. */
   runEnded(): void {
+    this.#interrupted.clear();
     const error = new AfterimageError('state', 'The machine ended').toPlain();
     for (const [disk, { ended }] of this.#active) {
       ended.resolve({ kind: 'disk-job', disk, job: 'check', state: 'failed', done: 0, total: 0, error });
@@ -147,7 +205,12 @@ export class MachineDiskJobs {
     const before = await layers.chain(this.#host.folder.activeLayer(given.disk));
     // These leave a layer's content as it is; the others must not touch what a checkpoint stands on.
     const harmless = ['stream', 'compact', 'check', 'overlay'].includes(given.kind);
-    const keep = harmless ? [] : await this.#kept(given.disk);
+    const kept = await this.#kept(given.disk);
+    const keep = harmless ? [] : kept;
+    if (this.#host.power.on) {
+      const names = before.map(layer => this.#inChain(given.disk, layer));
+      this.#host.power.engine.forgetLayers(names.filter(name => !kept.includes(name)));
+    }
     const { disk, kind: job, layer, size, repair, compress, bytesPerSecond } = given;
     const request: RunningDiskJob = {
       disk,

@@ -76,6 +76,7 @@ export class MachineHost {
       restarted: () => this.announce({ event: 'restarted' }),
       diskJob: event => this.diskJobs.hear(event),
       absentPages: count => this.setFact('absentPages', count === 0 ? undefined : count),
+      started: () => this.diskJobs.runStarted(),
       ended: () => {
         this.diskJobs.runEnded();
         return this.checkpoints.ended();

@@ -131,11 +131,12 @@ export class MachineLayers {
 
   /** Notes that layers may be garbage soon, so that a crash does not make us forget them. */
   async suspect(layers: readonly string[]): Promise<void> {
-    const own = layers.filter(isOwnLayer);
-    if (own.length === 0) return;
-    await this.#folder.change(({ process }) => ({
-      process: { garbage: [...new Set([...(process.garbage ?? []), ...own])] },
-    }));
+    await this.#folder.change(({ process }) => ({ process: { garbage: this.withSuspects(process.garbage, layers) } }));
+  }
+
+  withSuspects(garbage: readonly string[] = [], layers: readonly string[]): string[] | undefined {
+    const all = [...new Set([...garbage, ...layers.filter(isOwnLayer)])];
+    return all.length === 0 ? undefined : all;
   }
 
   /** A chain from its top, as the files say. */

@@ -21,6 +21,7 @@ export interface PowerParts {
   readonly restarted: () => void;
   readonly diskJob: (event: DiskJobEvent) => void;
   readonly absentPages: (count: number) => void;
+  readonly started: () => void;
   /** The run is over, and all of it closed. */
   readonly ended: () => Promise<void>;
 }
@@ -188,6 +189,7 @@ export class Power {
         this.#startedAt = Date.now();
         this.#become('running');
         this.#run?.started.resolve();
+        this.#parts.started();
         // A restore needs another thread at once.
         setTimeout(() => this.#parts.engine.harts.prepare(), SPARE_MILLISECONDS).unref();
         break;
