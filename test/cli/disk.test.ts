@@ -32,6 +32,53 @@ async function ok(cwd: string, ...words: string[]): Promise<string> {
 
 const identical = async (a: string, b: string) => expect(await qemuImg('compare', a, b)).toMatch('identical');
 
+it('bitmaps record what was written since they were added', async () => {
+  const cwd = temporaryFolder();
+  const bitmap = (...words: string[]) => ok(cwd, 'bitmap', ...words);
+  await ok(cwd, 'create', 'base.qcow2', '8M');
+  expect(await bitmap('add', 'base.qcow2', 'daily', '-g', '32K')).toBe('daily  32 KiB to a bit, records writes\n');
+  await qemuIo(path.join(cwd, 'base.qcow2'), ['write -P 1 1M 32K']);
+  await ok(cwd, 'create', 'raw.raw', '8M');
+  expect((await disk(cwd, 'bitmap', 'add', 'raw.raw', 'daily')).err).toMatch(/a raw file cannot keep bitmaps/);
+  expect(JSON.parse(await bitmap('map', '--json', 'base.qcow2', 'daily'))).toMatchObject({
+    bitmaps: [{ name: 'daily', trusted: true }],
+    ranges: [{ offset: 2 ** 20, length: 32_768 }],
+  });
+  await qemuImg('bitmap', '--clear', path.join(cwd, 'base.qcow2'), 'daily');
+  expect(await bitmap('map', 'base.qcow2', 'daily')).toBe('start        length\n');
+  expect(await bitmap('remove', 'base.qcow2', 'daily')).toBe('');
+  expect((await disk(cwd, 'bitmap', 'map', 'base.qcow2', 'daily')).status).toBe(1);
+  for (const words of [
+    ['burn', 'base.qcow2', 'x'],
+    ['add', 'base.qcow2'],
+    ['list', 'base.qcow2', 'x'],
+  ]) {
+    expect((await disk(cwd, 'bitmap', ...words)).status).toBe(2);
+  }
+});
+
+it('what other images stand on is not changed unasked', async () => {
+  const cwd = temporaryFolder();
+  await ok(cwd, 'create', 'base.qcow2', '8M');
+  for (const name of ['one.qcow2', 'two.qcow2']) await ok(cwd, 'create', name, '-b', 'base.qcow2');
+  await qemuIo(path.join(cwd, 'one.qcow2'), ['write -P 1 1M 32K']);
+  for (const words of [
+    ['commit', 'one.qcow2'],
+    ['resize', 'base.qcow2', '16M'],
+    ['rebase', '--unsafe', 'base.qcow2'],
+  ]) {
+    const { status, err } = await disk(cwd, ...words);
+    expect(err).toMatch(
+      /^afterimage: base\.qcow2: (one\.qcow2, )?two\.qcow2 stands? on it too and would be damaged; --force/,
+    );
+    expect(status).toBe(1);
+  }
+  await ok(cwd, 'stream', 'two.qcow2');
+  await ok(cwd, 'commit', 'one.qcow2');
+  await qemuIo(path.join(cwd, 'base.qcow2'), ['read -P 1 1M 32K']);
+  expect(await ok(cwd, 'jobs', 'one.qcow2')).toBe('No job was interrupted\n');
+});
+
 describe('a chain of three', () => {
   async function chain(): Promise<{ cwd: string; file: (name: string) => string }> {
     const cwd = temporaryFolder();

@@ -90,11 +90,14 @@ export async function overlaysOf(folder: Folder, path: string): Promise<string[]
   const overlays: string[] = [];
   for (const under of foldersAbove(path)) {
     for (const other of await folder.list(under)) {
-      if (other !== path && (await standsOn(folder, other, path))) overlays.push(other);
+      if (other !== path && !NO_IMAGE.test(other) && (await standsOn(folder, other, path))) overlays.push(other);
     }
   }
   return overlays;
 }
+
+/** What we write beside images; half-made ones stand on nothing yet. */
+const NO_IMAGE = /\.(job|json|lock|partial)$/;
 
 /** Refuses to change a file that other images than `except` stand on. */
 export async function refuseOverlays(folder: Folder, path: string, except: readonly string[] = []): Promise<void> {
