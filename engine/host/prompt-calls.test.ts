@@ -50,18 +50,22 @@ describe('prompt calls', () => {
     expect(waited).toBeGreaterThan(0);
   });
 
-  it('hold it up for a quarter of the time at most when nothing says that a disk was the reason', () => {
-    for (const { calls, call, pass } of [bench('read', false), bench('write')]) {
+  it('hold it up for longer when nothing says that a disk was the reason, until there is no doubt', () => {
+    const shareOf = ({ calls, call, pass }: ReturnType<typeof bench>, latency: number) => {
       const began = calls.now;
       let waited = 0;
       while (calls.now - began < 100_000) {
         if (calls.allows(BYTES)) {
-          call(0.5);
-          waited += 0.5;
+          call(latency);
+          waited += latency;
         } else pass(0.0625);
       }
-      expect(waited / (calls.now - began)).toBeCloseTo(0.25, 2);
-    }
+      return waited / (calls.now - began);
+    };
+    expect(shareOf(bench('write'), 0.5)).toBeCloseTo(1 / 2, 2);
+    expect(shareOf(bench('read', false), 0.5)).toBeGreaterThan(0.9);
+    expect(shareOf(bench('read', false), 32)).toBeLessThan(0.06);
+    expect(shareOf(bench('write'), 32)).toBeLessThan(0.06);
   });
 
   it('are not given up for a single slow one among many', () => {

@@ -33,8 +33,8 @@ const MOST_BYTES = 128 * 1024;
 const PROMPT_MILLISECONDS = 0.02;
 const PROMPT_MILLISECONDS_A_BYTE = 0.000_000_5;
 const WAITING_SHARE = 0.05;
-/** What is taken, of the time of a slow call that has probably not waited for a disk. */
-const DOUBTFUL_SHARE = 0.2;
+/** What is taken, of the time of a slow call that has probably not waited for a disk: nothing tells of writes. */
+const DOUBTFUL_SHARE = { read: 0.02, write: 0.1 };
 /** Longer than the host keeps a thread from the processor on a busy day. */
 const CERTAIN_MILLISECONDS = 20;
 /** Most waiting that can be saved up. */
@@ -91,7 +91,7 @@ export class PromptCalls {
     if (took <= PROMPT_MILLISECONDS + bytes * PROMPT_MILLISECONDS_A_BYTE) return;
     this.#earn(now);
     const certain = took >= CERTAIN_MILLISECONDS || (this.#kind === 'read' && this.#diskWasRead());
-    this.#credit -= certain ? took : took * DOUBTFUL_SHARE;
+    this.#credit -= certain ? took : took * DOUBTFUL_SHARE[this.#kind];
   }
 
   #earn(now: number): void {
