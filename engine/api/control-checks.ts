@@ -151,6 +151,7 @@ const DEEPEST = 8;
 function withoutUndefined(value: unknown, depth: number): unknown {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
   if (depth > DEEPEST) throw new AfterimageError('usage', 'The arguments are nested too deeply');
+  if (Array.isArray(value) && depth === 0) throw new AfterimageError('usage', 'The arguments must be an object');
   if (Array.isArray(value)) return value.map(one => withoutUndefined(one, depth + 1));
   const entries = Object.entries(value).filter(([, one]) => one !== undefined);
   return Object.fromEntries(entries.map(([key, one]) => [key, withoutUndefined(one, depth + 1)]));

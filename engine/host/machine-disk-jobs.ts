@@ -177,8 +177,9 @@ export class MachineDiskJobs {
         if (['done', 'failed', 'cancelled'].includes(event.state)) active?.ended.resolve(event);
         break;
       case 'disk-interrupted':
-        // It is told before the machine runs.
+        // It may be told before the machine runs.
         this.#interrupted.add(event.disk);
+        if (['running', 'paused'].includes(this.#host.power.status.state)) this.runStarted();
         break;
       default:
         break;
