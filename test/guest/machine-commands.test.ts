@@ -1,0 +1,75 @@
+// Memory and disks of a running machine of the library, worked on from the command line while the guest looks on.
+import path from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { Command, endOf } from '../cli/command.ts';
+import { temporaryFolder } from '../host/temporary-folder.ts';
+
+async function runningMachine(...create: string[]) {
+  const library = path.join(temporaryFolder(), 'library');
+  const run = async (name: string, ...words: string[]) => {
+    const { status, stdout, stderr } = await endOf(Command.real([name, '--library', library, ...words]));
+    return { status, out: stdout.toString(), err: stderr };
+  };
+  const ok = async (...words: [string, ...string[]]) => {
+    const { status, out, err } = await run(...words);
+    expect([words, status, err]).toEqual([words, 0, '']);
+    return out;
+  };
+  const json = async (...words: [string, ...string[]]) => JSON.parse(await ok(...words, '--json'));
+  await ok('create', 'm', '--memory', '256M', ...create);
+  onTestFinished(async () => void (await run('delete', 'm', '--force')));
+  await ok('start', 'm', '--detach');
+  return { run, ok, json };
+}
+
+it('memory is virtualized, scattered, shared and devirtualized, and the guest notices nothing', async () => {
+  const { ok, json } = await runningMachine();
+  // Two files of the same content in the guest's memory, and one of another.
+  await ok('exec', 'm', '--', 'cd /root; seq 1 900000 > a; cp a b; seq 5 700000 > c; sha256sum a b c > sums');
+  const holds = () => ok('exec', 'm', '--', 'cd /root; sha256sum -c sums');
+  expect(await ok('memory', 'm')).toMatch(/^65536 pages \(256 MiB\), unvirtualized\n/);
+  expect((await json('virtualize', 'm')).virtualized).toEqual([{ first: 0, count: 65_536 }]);
+  await holds();
+  expect((await json('scatter', 'm', '--seed', '7')).counts.remapped).toBeGreaterThan(10_000);
+  await holds();
+  expect((await json('share', 'm')).counts.shared).toBeGreaterThan(1000);
+  await holds();
+  const back = await json('devirtualize', 'm', '--mode', 'concurrent', '--reverse', 'search');
+  expect([back.virtualized, back.counts.remapped, back.counts.shared]).toEqual([[], 0, 0]);
+  await holds();
+  expect((await json('virtualize', 'm', '--range', '64M+1M')).virtualized).toEqual([{ first: 16_384, count: 256 }]);
+  expect(await ok('devirtualize', 'm')).toMatch(/unvirtualized/);
+});
+
+it('layers of disks are put on, committed, streamed, compacted, checked and made larger', async () => {
+  const { run, ok, json } = await runningMachine('--disk', '64M');
+  await ok('exec', 'm', '--', 'head -c 8000000 /dev/urandom > /data/a; sha256sum /data/a > /root/sums; sync');
+  const layers = async () => (await json('disks', 'm')).disks[0].layers.length;
+  expect(await layers()).toBe(1);
+  await ok('disks', 'm', 'overlay');
+  await ok('exec', 'm', '--', 'head -c 4000000 /dev/urandom > /data/b; sha256sum /data/b >> /root/sums; sync');
+  expect(await layers()).toBe(2);
+  expect(await json('disks', 'm', 'commit', '--preview')).toMatchObject({
+    allowed: true,
+    bytesToCopy: expect.any(Number),
+  });
+  expect(await layers()).toBe(2);
+  expect(await json('disks', 'm', 'commit')).toMatchObject({ kind: 'commit', state: 'done' });
+  expect(await layers()).toBe(1);
+  await ok('checkpoint', 'm', '--name', 'keeps its layer');
+  expect(await ok('disks', 'm')).toMatch(/needed by keeps its layer\n.*▶.*needed by the machine\n$/);
+  // What the checkpoint needs cannot be written into.
+  const refused = await run('disks', 'm', 'commit');
+  expect([refused.status, refused.err]).toEqual([1, expect.stringMatching(/^afterimage: cannot commit 'm'.*\n$/)]);
+  await ok('disks', 'm', 'stream');
+  await ok('disks', 'm', 'compact');
+  expect(await ok('disks', 'm', 'check')).toMatch(/nothing is damaged/);
+  await ok('disks', 'm', 'resize', '--size', '96M');
+  expect(await ok('exec', 'm', '--', 'sha256sum -c /root/sums; cat /sys/block/vda/size')).toMatch(
+    /a: OK\n.*b: OK\n196608\n/,
+  );
+  const { jobs } = (await json('jobs', 'm')) as { jobs: { kind: string; state: string }[] };
+  const done = jobs.filter(({ state }) => state === 'done').map(({ kind }) => kind);
+  expect(done.sort()).toEqual(['check', 'commit', 'compact', 'overlay', 'resize', 'stream']);
+  await ok('stop', 'm');
+});
