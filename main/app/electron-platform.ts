@@ -4,7 +4,7 @@ import type { BrowserWindow, Tray } from 'electron';
 import { CHECKPOINT_EXTENSION, type FilePurpose } from '../../preload/contract/files.ts';
 import type { MenuAction } from '../ipc/menus.ts';
 import type { Page, Platform } from '../ipc/platform.ts';
-import { systemOf } from '../serve/browser-platform.ts';
+import { systemOf } from '../ipc/system.ts';
 import type { Windows } from '../windows/windows.ts';
 import type { ElectronModule } from './electron.ts';
 import { menuTemplate } from './menu-template.ts';

@@ -4,12 +4,12 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CHECKPOINT_EXTENSION } from '../../preload/contract/files.ts';
 import type { App } from '../ipc/app.ts';
+import { startFirstMachine } from '../ipc/first-machine.ts';
 import { JsonFile } from '../ipc/json-file.ts';
 import { applicationMenu, type MenuAction } from '../ipc/menus.ts';
 import { appDataFolder, openApp } from '../ipc/open-app.ts';
 import { PageFiles } from '../ipc/page-files.ts';
 import { libraryFolder } from '../machines/location.ts';
-import { startFirstMachine } from '../serve/first-machine.ts';
 import { guardContents, guardSession } from '../windows/guards.ts';
 import { SCHEME } from '../windows/origin.ts';
 import { pageResponse } from '../windows/protocol.ts';
@@ -18,6 +18,7 @@ import type { ElectronModule } from './electron.ts';
 import { electronFacts, electronPlatform } from './electron-platform.ts';
 import { menuTemplate } from './menu-template.ts';
 import { PageChannels } from './page-channels.ts';
+import { type DiskProcessModules, utilityDisks } from './utility-disk.ts';
 import { utilityEngines } from './utility-engine.ts';
 
 export interface StartOptions {
@@ -26,8 +27,11 @@ export interface StartOptions {
   readonly arguments_: readonly string[];
   /** Main module of a machine's process. */
   readonly machineEntry: string;
+  readonly diskProcess: DiskProcessModules;
   /** The project's folder, or what the package has of it. */
   readonly root: string;
+  /** Where a package has the default guest; otherwise it is built. */
+  readonly guestFolder?: string;
   /** Instead of the usual library. */
   readonly library?: string;
   readonly log: (text: string) => void;
@@ -76,6 +80,8 @@ export async function startApp(options: StartOptions): Promise<App | undefined> 
     platform,
     library,
     startEngine: utilityEngines(electron, options.machineEntry),
+    runDisk: utilityDisks(electron, options.diskProcess),
+    ...(options.guestFolder === undefined ? {} : { guestFolder: options.guestFolder }),
     progress: step => log(step),
     log,
   });

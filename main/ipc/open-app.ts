@@ -1,9 +1,10 @@
 // The app over a library on disk: what both hosts begin with.
 import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ensureGuest } from '../../assets/guest/guest.ts';
 import type { GuestFiles } from '../../engine/api/control.ts';
-import { runDisk } from '../cli/disk-client.ts';
+import type { DiskCommand, DiskResult } from '../../engine/api/disk.ts';
 import type { StartEngine } from '../engines/fork-engine.ts';
 import { MachineLibrary } from '../machines/library.ts';
 import { libraryFolder } from '../machines/location.ts';
@@ -18,21 +19,22 @@ export interface OpenAppParts {
   /** Absolute. */
   readonly library: string;
   readonly startEngine?: StartEngine;
+  readonly runDisk: (command: DiskCommand) => Promise<DiskResult>;
+  /** Has the default guest, with `guest.json`; without it the guest is built into the cache. */
+  readonly guestFolder?: string;
   /** Steps of building the default guest, which happens once. */
   readonly progress: (step: string) => void;
   readonly log: (text: string) => void;
 }
 
-export async function openApp({ platform, library, startEngine, progress, log }: OpenAppParts): Promise<App> {
+export async function openApp(parts: OpenAppParts): Promise<App> {
+  const { platform, library, startEngine, runDisk, guestFolder, progress, log } = parts;
   const facts = await KnownFacts.open(new JsonFile(path.join(platform.dataFolder, 'machines.json')));
   const machines = await LibraryMachines.open({
     library: new MachineLibrary({ folder: library, ...(startEngine === undefined ? {} : { startEngine }) }),
     facts,
-    guest: oneAtATime(async (): Promise<GuestFiles> => {
-      const { kernel, initrd, append } = await ensureGuest({ onProgress: ({ step }) => progress(step) });
-      return { kernel, initrd, append };
-    }),
-    runDisk: command => runDisk(command, () => {}),
+    guest: oneAtATime(() => (guestFolder === undefined ? builtGuest(progress) : guestIn(guestFolder))),
+    runDisk,
     warn: log,
   });
   return await App.open({ platform, machines, version: version(), now: Date.now, log });
@@ -50,6 +52,17 @@ export function appDataFolder(library: string): string {
 function version(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { readonly version: string }).version;
+}
+
+async function builtGuest(progress: (step: string) => void): Promise<GuestFiles> {
+  const { kernel, initrd, append } = await ensureGuest({ onProgress: ({ step }) => progress(step) });
+  return { kernel, initrd, append };
+}
+
+/** As main/package puts it there. */
+async function guestIn(folder: string): Promise<GuestFiles> {
+  const { append } = JSON.parse(await readFile(path.join(folder, 'guest.json'), 'utf8')) as { readonly append: string };
+  return { kernel: path.join(folder, 'kernel'), initrd: path.join(folder, 'initrd'), append };
 }
 
 /** Those who ask while it is under way get the same answer. */

@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { buildPages } from './build-pages.ts';
 import { hasDisplay, type ServeOptions, serveCommand } from './serve.ts';
 
 export interface AppOptions extends ServeOptions {
@@ -24,6 +23,7 @@ export async function appCommand({ browser, terminal, ...options }: AppOptions):
         : 'There is no display';
   if (program === undefined || browser || reason !== undefined) {
     if (reason !== undefined) process.stdout.write(`${reason}, so the app is shown in a web browser.\n`);
+    if (!hasDisplay()) process.stdout.write('For a console on this terminal instead: npm start -- --terminal\n');
     return await serveCommand(options);
   }
   return await inWindow(program, options);
@@ -40,10 +40,15 @@ function electronProgram(): string | undefined {
 }
 
 async function inWindow(program: string, options: ServeOptions): Promise<number> {
+  const { buildPages } = await import('./build-pages.ts');
   await buildPages();
+  // The same form as in a package: Electron need not know types.
+  const { compile } = await import('../package/compile.ts');
+  const compiled = path.join(ROOT, 'build/program');
+  compile(ROOT, compiled);
   const library = options.library === undefined ? {} : { AFTERIMAGE_LIBRARY: path.resolve(options.library) };
-  const arguments_ = [path.join(ROOT, 'main/app/main.mjs'), '--first-machine'];
-  return await ended(spawn(program, arguments_, { stdio: 'inherit', env: { ...process.env, ...library } }));
+  const environment = { ...process.env, ...library };
+  return await ended(spawn(program, [compiled, '--first-machine'], { stdio: 'inherit', env: environment }));
 }
 
 async function inTerminal(): Promise<number> {

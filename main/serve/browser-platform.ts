@@ -1,6 +1,7 @@
 // What a browser host has of a platform: its pages do the rest themselves.
 import path from 'node:path';
 import type { Notification, Platform } from '../ipc/platform.ts';
+import { systemOf } from '../ipc/system.ts';
 
 export interface BrowserPlatformParts {
   readonly dataFolder: string;
@@ -41,9 +42,4 @@ export function browserPlatform({ dataFolder, showAddress, quit, print }: Browse
     setTheme: () => {},
     quit,
   };
-}
-
-export function systemOf(platform: NodeJS.Platform): 'linux' | 'macos' | 'windows' {
-  if (platform === 'darwin') return 'macos';
-  return platform === 'win32' ? 'windows' : 'linux';
 }

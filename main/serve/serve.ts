@@ -4,12 +4,14 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { GIB } from '../../engine/api/settings.ts';
 import { AfterimageError } from '../../engine/base/errors.ts';
+import { runDisk } from '../cli/disk-client.ts';
+import { whenLauncherEnds } from '../cli/launcher.ts';
 import type { App } from '../ipc/app.ts';
+import { startFirstMachine } from '../ipc/first-machine.ts';
 import { appDataFolder, openApp } from '../ipc/open-app.ts';
 import { PageFiles } from '../ipc/page-files.ts';
 import { libraryFolder } from '../machines/location.ts';
 import { browserPlatform } from './browser-platform.ts';
-import { startFirstMachine } from './first-machine.ts';
 import { BrowserServer } from './server.ts';
 
 export interface ServeOptions {
@@ -42,7 +44,13 @@ export async function serveCommand(options: ServeOptions = {}): Promise<number> 
   const ending = Promise.withResolvers<void>();
   let address = '';
   const platform = browserPlatform({ dataFolder, showAddress: () => print(address), quit: ending.resolve, print });
-  const app = await openApp({ platform, library, progress: print, log: complain });
+  const app = await openApp({
+    platform,
+    library,
+    runDisk: command => runDisk(command, () => {}),
+    progress: print,
+    log: complain,
+  });
   const server = await listen(options, {
     app,
     pages,
@@ -56,6 +64,8 @@ export async function serveCommand(options: ServeOptions = {}): Promise<number> 
   print('Whoever has this address works with your machines. Ctrl-C ends it.');
   if (options.open !== false) openBrowser(address);
   const signals = new Signals(ending.resolve);
+  // Nobody could end it any more.
+  whenLauncherEnds(ending.resolve);
   if (options.firstMachine === true) {
     startFirstMachine(app).then(
       machine => machine !== '' && print(`${app.machine(machine).name} is running.`),

@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runDisk } from '../../main/cli/disk-client.ts';
 import { chromiumForTests, type RunningApp, runApp } from './running-app.ts';
 
 const MEMORY = 256 * 1024 * 1024;
@@ -99,6 +100,35 @@ describe('a machine', () => {
   });
 });
 
+test('a disk is looked into by a process of its own, and copied into the new machine', async () => {
+  await using running = await runApp(browser);
+  const disk = path.join(running.folder, 'own.qcow2');
+  await runDisk({ kind: 'create', file: disk, format: 'qcow2', size: 64 * 1024 * 1024, options: {} }, () => {});
+  running.standIn.openPath = disk;
+  const chosen = await running.window.page.evaluate(() => {
+    const { afterimage } = globalThis as unknown as {
+      afterimage: { chooseFile(purpose: string): Promise<{ result: { token: string } }> };
+    };
+    return afterimage.chooseFile('disk');
+  });
+  const { token } = chosen.result;
+  const preview = await running.call('preview-file', { file: token });
+  expect(preview).toMatchObject({ result: { kind: 'disk', format: 'qcow2', virtualSize: 64 * 1024 * 1024 } });
+  const damaged = path.join(running.folder, 'damaged.qcow2');
+  await writeFile(damaged, 'QFI');
+  const bad = await running.app.files.add(damaged);
+  expect(await running.call('preview-file', { file: bad.token })).toMatchObject({ ok: false });
+  const made = await running.call('create-machine', {
+    name: 'With disk',
+    memory: MEMORY,
+    boot: { kind: 'guest' },
+    disks: [{ kind: 'existing', file: token, format: 'qcow2', mode: 'persistent' }],
+  });
+  expect(made).toMatchObject({ ok: true });
+  const { machine } = made.result as unknown as { machine: string };
+  expect(running.app.machine(machine).record?.disks).toMatchObject([{ format: 'qcow2', mode: 'persistent' }]);
+});
+
 describe('the program', () => {
   test('is one: a second instance hands over its files and ends', async () => {
     await using running = await runApp(browser);
@@ -163,6 +193,7 @@ describe('the program', () => {
       electron: standIn.module(),
       arguments_: [],
       machineEntry: '',
+      diskProcess: { entry: '', module: '' },
       root: '',
       library: first.library,
       log: () => {},

@@ -38,6 +38,10 @@ export async function runApp(browser: Browser, arguments_: readonly string[] = [
     electron: standIn.module(),
     arguments_,
     machineEntry: path.join(root, 'engine/host/machine-process.ts'),
+    diskProcess: {
+      entry: path.join(root, 'main/app/utility-entry.ts'),
+      module: path.join(root, 'engine/host/disk-process.ts'),
+    },
     root,
     library,
     log: text => log.push(text),

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { BUILD_FILES, INTERFACES, NODE_ROOMS, ROOMS } from './layers.ts';
+import { BUILD_FILES, ELECTRON_FILES, INTERFACES, NODE_ROOMS, ROOMS } from './layers.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const IMPORT = /(?:^|\n)\s*(?:import|export)\s+(type\s+)?(?:[^'";]*?\sfrom\s+)?'([^']+)'|import\(\s*'([^']+)'\s*\)/g;
@@ -48,6 +48,9 @@ function problemOf({ file, target, typeOnly }: Import): string | undefined {
       NODE_ROOMS.some(one => room === one) || BUILD_FILES.includes(file) || file.startsWith('engine/core/generate/');
     return allowed ? undefined : `${file} imports ${target}: only ${NODE_ROOMS.join(', ')} touch Node`;
   }
+  if (target === 'electron' && !typeOnly) {
+    return ELECTRON_FILES.includes(file) ? undefined : `${file} loads Electron: only ${ELECTRON_FILES.join(', ')} do`;
+  }
   const to = roomOf(target);
   if (to === undefined || to === room) return undefined;
   if (ROOMS[room]!.includes(to)) return undefined;
@@ -79,6 +82,10 @@ test('the check finds what it is there for', () => {
     undefined,
   ]);
   expect(find('engine/devices/a.ts', "import { GuestMemory } from '../memory/guest-memory.ts';")).toEqual([
+    expect.stringContaining('may not depend'),
+  ]);
+  expect(find('main/ipc/a.ts', "import { app } from 'electron';")).toEqual([expect.stringContaining('loads Electron')]);
+  expect(find('main/ipc/a.ts', "import { x } from '../app/b.ts';")).toEqual([
     expect.stringContaining('may not depend'),
   ]);
   expect(find('engine/machine/a.ts', "import {\n  a,\n  b,\n} from '../core/core.ts';")).toEqual([undefined]);

@@ -264,7 +264,7 @@ export class StandIn {
     return Object.assign(emitter, {
       pid: child.pid,
       stderr: child.stderr,
-      postMessage: (message: object) => void (child.connected && child.send(message, () => {})),
+      postMessage: (message: object) => void (child.connected && child.send({ standIn: message }, () => {})),
       kill: () => child.kill('SIGTERM'),
     });
   }

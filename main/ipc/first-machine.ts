@@ -1,7 +1,7 @@
 // A library that is empty gets a machine to begin with.
 import { GIB, MEMORY_LIMITS } from '../../engine/api/settings.ts';
-import type { App } from '../ipc/app.ts';
-import { isRunning } from '../ipc/menus.ts';
+import type { App } from './app.ts';
+import { isRunning } from './menus.ts';
 
 const NAME = 'Debian';
 /** Sparse: it takes what is written to it. */
