@@ -7,7 +7,7 @@ interface CategoryText {
 }
 
 const CATEGORIES: Readonly<Record<PageCategory, CategoryText>> = {
-  identity: { name: 'In place', explained: 'Each page in the frame of its own number, written before' },
+  identity: { name: 'In place', explained: 'In the frame of their own number' },
   zero: { name: 'Never written', explained: 'Holds zeroes and costs nothing to save' },
   dirty: { name: 'Dirty', explained: 'Written since the last complete checkpoint' },
   remapped: { name: 'Remapped', explained: 'In another frame than its own, after a copy or a move' },

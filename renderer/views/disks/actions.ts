@@ -6,6 +6,15 @@ export interface LayerAction {
   readonly verdict: Verdict;
 }
 
+/** A reason as the host gives it, with the names of checkpoints in place of their identities. */
+export function namedReason(reason: string, disk: DiskView): string {
+  let named = reason;
+  for (const { by, id, name } of disk.layers.flatMap(layer => layer.neededBy)) {
+    if (by === 'checkpoint' && name !== undefined) named = named.replaceAll(id, () => `“${name}”`);
+  }
+  return named;
+}
+
 const YES: Verdict = { allowed: true };
 
 /** In the order in which they are offered. `overlay` is of the disk, so only the active layer has it. */

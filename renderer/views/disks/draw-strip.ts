@@ -15,7 +15,7 @@ export function drawStrip(
       const part = column[kind];
       if (part <= 0) continue;
       // The least range is still to be seen.
-      const tall = Math.max(part * height, height / 6);
+      const tall = Math.max(part * height, height / 4);
       context.fillStyle = colours[kind];
       context.fillRect(x, bottom - tall, 1, tall);
       bottom -= tall;

@@ -3,7 +3,7 @@ import type { DiskJobKind, DiskView, LayerView } from '../../../engine/api/contr
 import type { IconName } from '../../components/icons.ts';
 import type { MenuItem } from '../../components/menu.ts';
 import { DISKS_TEXT } from '../../text/disks.ts';
-import { layerActions } from './actions.ts';
+import { layerActions, namedReason } from './actions.ts';
 
 export const JOB_ICONS: Readonly<Record<DiskJobKind, IconName>> = {
   overlay: 'plus',
@@ -18,7 +18,7 @@ export function layerMenu(disk: DiskView, layer: LayerView, run: (kind: DiskJobK
   return layerActions(disk, layer).map(({ kind, verdict }) => ({
     text: `${DISKS_TEXT.actions[kind].name}…`,
     icon: JOB_ICONS[kind],
-    ...(!verdict.allowed && { unavailable: DISKS_TEXT.refused(verdict.reason ?? '') }),
+    ...(!verdict.allowed && { unavailable: DISKS_TEXT.refused(namedReason(verdict.reason ?? '', disk)) }),
     run: () => run(kind),
   }));
 }

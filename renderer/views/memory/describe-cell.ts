@@ -27,8 +27,7 @@ export function describeCell(view: MemoryView, cell: number): CellDescription | 
   return { place, kinds };
 }
 
-/** Pages that are only in place: everything that is neither elsewhere nor unwritten. */
+/** Pages in the frame of their own number, written or not. */
 export function identityPages(view: MemoryView): number {
-  const { remapped, zero, absent } = view.counts;
-  return Math.max(0, view.totalPages - remapped - zero - absent);
+  return view.totalPages - view.counts.remapped;
 }

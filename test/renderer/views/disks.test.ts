@@ -1,7 +1,7 @@
 // The disk view: layers in rows, allocated ranges in strips, actions with reasons.
 import { expect, test } from 'vitest';
 import type { AllocatedRange, DiskView, LayerView } from '../../../engine/api/control.ts';
-import { layerActions, runningOn } from '../../../renderer/views/disks/actions.ts';
+import { layerActions, namedReason, runningOn } from '../../../renderer/views/disks/actions.ts';
 import {
   activeChain,
   allocatedBytes,
@@ -71,6 +71,16 @@ test('only the active layer gets an overlay; refused actions keep their reason',
   expect(refused.map(({ kind, verdict }) => [kind, verdict.reason])).toEqual(
     ['commit', 'stream', 'compact', 'resize'].map(kind => [kind, 'disks/base is needed']),
   );
+});
+
+test('reasons name checkpoints instead of their identities', () => {
+  const id = 'a'.repeat(32);
+  const needed = layer('disks/x', undefined, {
+    neededBy: [{ by: 'checkpoint', id, name: '$& upgrade', direct: true }],
+  });
+  const disk = { ...DISK, layers: [needed] };
+  expect(namedReason(`checkpoint ${id} needs it`, disk)).toBe('checkpoint “$& upgrade” needs it');
+  expect(namedReason('checkpoint bbb needs it', disk)).toBe('checkpoint bbb needs it');
 });
 
 test('running jobs of a disk are those of it that have not ended', () => {
