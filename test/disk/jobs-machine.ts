@@ -15,7 +15,7 @@ import { settleJobs } from '../../engine/disk/jobs/resume.ts';
 import { checkRunning, compactRunning, growRunning } from '../../engine/disk/jobs/running.ts';
 import { stream } from '../../engine/disk/jobs/stream.ts';
 import { type CreateOptions, createImage } from '../../engine/disk/qcow2/create.ts';
-import type { MemoryFolder } from './memory-folder.ts';
+import type { TestFolder } from './memory-folder.ts';
 import { contentOf, firstDifference, type Random, randomBytes, scattered } from './qcow2/images.ts';
 import { codecs } from './qcow2/qemu.ts';
 
@@ -23,7 +23,7 @@ const SECTOR = 512;
 
 export class JobsMachine {
   readonly random: Random;
-  folder: MemoryFolder;
+  folder: TestFolder;
   /** What must be read. */
   expected: Uint8Array;
   /** What is recorded, durably, as the machine's disk. */
@@ -38,7 +38,7 @@ export class JobsMachine {
   /** Deeds, for the message of a failure. */
   readonly log: string[] = [];
 
-  private constructor(random: Random, folder: MemoryFolder, size: number) {
+  private constructor(random: Random, folder: TestFolder, size: number) {
     this.random = random;
     this.folder = folder;
     this.expected = new Uint8Array(size);
@@ -48,7 +48,7 @@ export class JobsMachine {
       random.below(3) === 0 ? { path: 'base.raw', format: 'raw' } : { path: 'base.qcow2', format: 'qcow2' };
   }
 
-  static async create(random: Random, folder: MemoryFolder): Promise<JobsMachine> {
+  static async create(random: Random, folder: TestFolder): Promise<JobsMachine> {
     const clusters = 4 + random.below(60);
     const machine = new JobsMachine(random, folder, 0);
     const size = Math.max(SECTOR * 8, clusters * Math.min(16_384, machine.clusterSizes[0]!) - SECTOR * random.below(8));
@@ -99,8 +99,8 @@ export class JobsMachine {
 
   /** Removes images that are not in the chain any more, and stand in the way of commits into what is below them. */
   #removeUnused(): void {
-    for (const name of this.folder.names.keys()) {
-      if (/\.qcow2$/.test(name) && this.layers.every(({ path }) => path !== name)) this.folder.names.delete(name);
+    for (const name of this.folder.paths) {
+      if (/\.qcow2$/.test(name) && this.layers.every(({ path }) => path !== name)) this.folder.drop(name);
     }
   }
 
@@ -265,7 +265,7 @@ export class JobsMachine {
     }
     this.#removeUnused();
     await settleJobs(folder, this.layers, () => false);
-    const left = [...folder.names.keys()].filter(name => /\.(job|partial)$/.test(name));
+    const left = folder.paths.filter(name => /\.(job|partial)$/.test(name));
     if (left.length > 0) throw new Error(`${left.join()} is left`);
   }
 
@@ -311,14 +311,14 @@ export class JobsMachine {
         format === 'raw' ? { format } : { format, image: this.#imageFor(), compress: random.below(2) === 0 };
       await job.run(() => convert(top, this.folder, to, { ...options, codecs }, job));
       this.recorded = { path: to, format };
-      for (const layer of this.layers) this.folder.names.delete(layer.path);
+      for (const layer of this.layers) this.folder.drop(layer.path);
     } else {
       const to = this.newName();
       await top.flush();
       top.freeze();
       await job.run(() => copyLayer(top, to, { sparse: random.below(2) === 0 }, job));
       top.thaw();
-      this.folder.names.delete(top.path);
+      this.folder.drop(top.path);
       this.recorded = { path: to, format: top.format };
     }
     await this.reopen();

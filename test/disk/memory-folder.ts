@@ -11,8 +11,21 @@ export interface Inode {
 
 export type FileWrapper = (file: HostFile, inode: Inode) => HostFile;
 
+/** What tests do with a folder behind the back of who uses it. */
+export interface TestFolder extends Folder {
+  /** Names of all files. */
+  readonly paths: readonly string[];
+  /** Files that are open, as far as it knows. */
+  readonly opened: number;
+  add(path: string, content: Uint8Array): unknown;
+  drop(path: string): void;
+  content(path: string): Uint8Array;
+  /** The same files in a folder of their own, none of them open: what a crash leaves when all writes are there. */
+  copy(): TestFolder;
+}
+
 /** A folder in memory. Files keep their content over close and open; `wrap` puts faults or delays around each. */
-export class MemoryFolder implements Folder {
+export class MemoryFolder implements TestFolder {
   readonly names = new Map<string, Inode>();
   readonly #wrap: FileWrapper;
   #next = 1;
@@ -30,7 +43,14 @@ export class MemoryFolder implements Folder {
     return inode;
   }
 
-  /** A folder with the same files, none of them open: what a crash leaves when all that was written is there. */
+  get paths(): string[] {
+    return [...this.names.keys()];
+  }
+
+  drop(path: string): void {
+    this.names.delete(path);
+  }
+
   copy(): MemoryFolder {
     const folder = new MemoryFolder(this.#wrap);
     for (const [name, { file }] of this.names) folder.add(name, file.content());
