@@ -12,6 +12,8 @@ let folder: string;
 let original: LiveMachine;
 /** A shell with a variable, a file in memory and a counting process. */
 let saved: string;
+/** Of the guest, in seconds. */
+let uptimeAtSave = 0;
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(os.tmpdir(), 'afterimage-test-'));
@@ -20,6 +22,7 @@ beforeAll(async () => {
   await original.run('head -c 1000000 /dev/urandom >/tmp/data; sum=$(md5sum </tmp/data)');
   await original.run('check() { [ "$(md5sum </tmp/data)" = "$sum" ] && echo "same $word"; }; word=before');
   await original.run('(n=0; while :; do n=$((n+1)); echo $n >/tmp/count; sleep 0.05; done) & :');
+  uptimeAtSave = Number(await said(original, 'cut -d. -f1 /proc/uptime'));
   saved = (await original.take({ full: true })).id;
   await original.run('word=after; rm /tmp/data');
 }, 60_000);
@@ -68,6 +71,21 @@ describe('a restored machine', () => {
     const drawn = await Promise.all(machines.map(machine => machine.run('head -c 15 /dev/urandom | base64')));
     expect(drawn[0]).not.toBe(drawn[1]);
     await Promise.all(machines.map(machine => machine.run('grep vmgenid /proc/interrupts')));
+  });
+
+  test('knows what time it is, and how long it ran', async () => {
+    const { takenAt } = original.tree.node(saved);
+    // A clock that went on from the checkpoint would be seen to be late by then.
+    while (Date.now() - takenAt < 4000) await new Promise(resolve => setTimeout(resolve, 100));
+    const machine = await restore();
+    const late = async () => Date.now() / 1000 - Number(await said(machine, 'date +%s'));
+    // It hears of it in its own time. A clock that was not set stays as late as it was.
+    while ((await late()) > 2.5);
+    expect(await late()).toBeGreaterThan(-1);
+    // Its own time goes on where it stood.
+    const up = Number(await said(machine, 'cut -d. -f1 /proc/uptime'));
+    const wall = (Date.now() - takenAt) / 1000;
+    expect(up).toBeLessThan(uptimeAtSave + wall - 2);
   });
 
   test('takes a checkpoint while pages are absent: what it does not change is not saved again', async () => {
