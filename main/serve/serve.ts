@@ -86,7 +86,7 @@ async function putAway(app: App, signals: Signals, print: (text: string) => void
   if (running.length === 0) return;
   const names = running.map(({ name }) => name).join(', ');
   print(`Putting away ${names}; Ctrl-C again leaves what is not done yet running.`);
-  await Promise.race([app.mayQuit(), signals.second]);
+  if (await Promise.race([app.mayQuit(), signals.second.then(() => false)])) return;
   const left = app.running().filter(machine => !machine.foreign);
   for (const { name } of left) print(`${name} runs on; see it with: npx afterimage list`);
 }
@@ -122,16 +122,20 @@ async function builtPages(print: (text: string) => void): Promise<{ pages: PageF
   }
 }
 
+/** A terminal signals npm too, which passes its copy on: that is no second signal. */
+const COPY_MILLISECONDS = 500;
+
 /** The first ends the host, the second does not wait for machines. */
 class Signals {
   readonly #names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   readonly #second = Promise.withResolvers<void>();
   readonly #first: () => void;
-  #count = 0;
+  #since: number | undefined;
   readonly #hear = () => {
-    this.#count += 1;
-    if (this.#count === 1) this.#first();
-    else this.#second.resolve();
+    const now = performance.now();
+    this.#since ??= now;
+    this.#first();
+    if (now - this.#since > COPY_MILLISECONDS) this.#second.resolve();
   };
 
   constructor(first: () => void) {
