@@ -9,7 +9,9 @@ const PROMPT = /(?:^|[\r\n])root@afterimage:[^\r\n]{0,200}# ?$/;
 /** What comes between what a shell prints: colours, titles, bracketed paste. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one
 const ESCAPES = /\u001b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-Z\\-_=>])/g;
-const ENOUGH = 2048;
+/** What the kernel prints comes between a prompt and what is typed at it. */
+const KERNEL_MESSAGES = /\[ *\d+\.\d{6}\] [^\r\n]*(?:[\r\n]+|$)/g;
+const ENOUGH = 16 * 1024;
 
 /** Text without what steers a terminal. */
 export function withoutEscapes(text: string): string {
@@ -17,8 +19,9 @@ export function withoutEscapes(text: string): string {
 }
 
 /** Whether the default guest's shell waits for a command, with nothing typed. */
-export function isAtPrompt(console: ConsoleHub): boolean {
-  return PROMPT.test(withoutEscapes(new TextDecoder().decode(console.recent(ENOUGH))));
+export function isAtPrompt(console: Pick<ConsoleHub, 'recent'>): boolean {
+  const text = withoutEscapes(new TextDecoder().decode(console.recent(ENOUGH)));
+  return PROMPT.test(text.replaceAll(KERNEL_MESSAGES, ''));
 }
 
 const USUAL_SIZE: ConsoleSize = { rows: 24, columns: 80 };
