@@ -1,13 +1,17 @@
 // Stream: what the layers below have comes into an overlay, which then needs them no more.
 import { AfterimageError } from '../../base/errors.ts';
+import { BufferPool } from '../buffers.ts';
 import { carryUp } from '../chain/bitmaps.ts';
 import type { Layer } from '../chain/layer.ts';
 import type { LiveDisk } from '../chain/live-disk.ts';
 import { layersFrom } from '../chain/open.ts';
 import type { Job } from './job.ts';
 import { Journal } from './journal.ts';
-import { Pipeline, piecesOf, rangesOf } from './ranges.ts';
+import { PIECE_BYTES, Pipeline, piecesOf, rangesOf } from './ranges.ts';
 import { isZero, pivot } from './rebase.ts';
+
+/** For all streams: as many as steps that run together. */
+const pool = new BufferPool(PIECE_BYTES);
 
 export interface StreamParts {
   readonly live: LiveDisk;
@@ -116,10 +120,11 @@ async function pullRange(
 }
 
 async function put(layer: Layer, base: Layer | undefined, offset: number, length: number): Promise<void> {
-  const bytes = new Uint8Array(length);
-  await layer.read(offset, [bytes]);
-  if (isZero(bytes)) await putZeroes(layer, base, offset, length);
-  else await layer.fill(offset, [bytes]);
+  await pool.lend(length, async bytes => {
+    await layer.read(offset, [bytes]);
+    if (isZero(bytes)) await putZeroes(layer, base, offset, length);
+    else await layer.fill(offset, [bytes]);
+  });
 }
 
 /** Zeroes need a place only where the base would show something else. */
