@@ -18,6 +18,7 @@ const rooms = [
   'renderer',
   'assets',
   'test',
+  'test/app',
   'test/renderer',
   'test/renderer/harness/page',
   'test/renderer/shell/page',

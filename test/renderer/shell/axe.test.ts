@@ -2,8 +2,8 @@
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { violations } from '../harness/axe.ts';
-import { CONSOLE, useShell } from './fixture.ts';
-import { identityOf } from './page/scripted-library.ts';
+import { useShell } from './fixture.ts';
+import { CONSOLE, identityOf } from './page/scripted-library.ts';
 
 const open = useShell();
 

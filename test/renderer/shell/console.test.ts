@@ -1,7 +1,7 @@
 // Terminals: keys, pastes, search, links, floods of output.
 import { expect, test } from 'vitest';
-import { CONSOLE, calls, DEBIAN, lastCall, typed, useShell } from './fixture.ts';
-import { identityOf } from './page/scripted-library.ts';
+import { calls, lastCall, typed, useShell } from './fixture.ts';
+import { CONSOLE, DEBIAN, identityOf } from './page/scripted-library.ts';
 
 const open = useShell();
 const SUSPENDED = identityOf(5);

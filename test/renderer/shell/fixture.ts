@@ -3,17 +3,13 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import { launchBrowser, openPage, type PageOptions } from '../harness/browser.ts';
 import type { ScriptedHost } from './page/scripted-host.ts';
-import { identityOf, NOW } from './page/scripted-library.ts';
+import { DEBIAN, NOW } from './page/scripted-library.ts';
 import { type ShellServer, serveShell } from './serve-shell.ts';
 
 /** What scripts in the page see; code that a test sends there runs with this name. */
 declare global {
   var scripted: ScriptedHost;
 }
-
-/** The machine 'Debian', which runs. */
-export const DEBIAN = identityOf(2);
-export const CONSOLE = `#/machine/${DEBIAN}/console`;
 
 /** A busy machine is slow; only a hang meets this. */
 const PATIENCE_MILLISECONDS = 60_000;

@@ -1,7 +1,7 @@
 // The list of machines, and that nothing in it is taken for more than text.
 import { expect, test } from 'vitest';
-import { CONSOLE, DEBIAN, useShell } from './fixture.ts';
-import { identityOf } from './page/scripted-library.ts';
+import { useShell } from './fixture.ts';
+import { CONSOLE, DEBIAN, identityOf } from './page/scripted-library.ts';
 
 const open = useShell();
 

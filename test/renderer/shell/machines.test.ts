@@ -3,7 +3,8 @@
 import { expect, test } from 'vitest';
 import type { ScreenText } from '../../../engine/api/checkpoints.ts';
 import { AfterimageError } from '../../../engine/base/errors.ts';
-import { CONSOLE, calls, DEBIAN, lastCall, typed, useShell } from './fixture.ts';
+import { calls, lastCall, typed, useShell } from './fixture.ts';
+import { CONSOLE, DEBIAN } from './page/scripted-library.ts';
 
 const open = useShell();
 

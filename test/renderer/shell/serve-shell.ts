@@ -11,6 +11,8 @@ const ROOT = path.resolve(import.meta.dirname, '../../..');
 export interface ShellServer {
   /** With a slash at its end. */
   readonly address: string;
+  /** Folder of the built scripts and styles. */
+  readonly assets: string;
   close(): Promise<void>;
 }
 
@@ -53,6 +55,7 @@ export async function serveShell(): Promise<ShellServer> {
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('The server has no port');
   return {
+    assets: path.join(folder, 'assets'),
     address: `http://127.0.0.1:${address.port}/`,
     close: async () => {
       server.closeAllConnections();

@@ -8,6 +8,10 @@ export const NOW = Date.UTC(2026, 4, 21, 10, 30);
 
 export const identityOf = (number: number) => number.toString(16).padStart(32, '0');
 
+/** The machine 'Debian', which runs, and where its console is. */
+export const DEBIAN = identityOf(2);
+export const CONSOLE = `#/machine/${DEBIAN}/console`;
+
 const MINUTE = 60_000;
 
 export const BOOT_OUTPUT = [
