@@ -78,6 +78,11 @@ export class BrowserServer {
     return this.#sockets.clients.size;
   }
 
+  /** Cuts off all pages; they come back by themselves. */
+  dropPages(): void {
+    for (const page of this.#sockets.clients) page.terminate();
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#heartbeat);
     for (const socket of this.#sockets.clients) socket.close(1001, 'the host ends');
