@@ -30,6 +30,8 @@ export interface AppParts {
   readonly log: (text: string) => void;
 }
 
+/** A checkpoint being saved changes its machine's state all the time; the list has that of all machines. */
+const ANNOUNCE_MILLISECONDS = 50;
 /** Files that the system asked to open and no page has taken yet. */
 const MOST_OPENED = 32;
 
@@ -49,7 +51,8 @@ export class App {
   #opened: ChosenFile[] = [];
   #focused: number | undefined;
   #tray = '';
-  #announcing = false;
+  #announcing: NodeJS.Timeout | undefined;
+  #announced = Number.NEGATIVE_INFINITY;
 
   private constructor(parts: AppParts, settings: SettingsStore, activity: (app: App) => Activity) {
     this.#parts = parts;
@@ -200,6 +203,7 @@ export class App {
 
   async close(): Promise<void> {
     for (const end of this.#unsubscribe) end();
+    clearTimeout(this.#announcing);
     for (const page of this.#pages.values()) page.close();
     this.#consoles.close();
     await this.activity.close();
@@ -243,19 +247,20 @@ export class App {
     this.notice({ level: 'error', title: `${name} has ended`, text, machine, error });
   }
 
-  /** Any number of changes in one turn of the loop are one announcement. */
+  /** Any number of changes are one announcement, at once when there was none for a while. */
   #libraryChanged(): void {
-    if (this.#announcing) return;
-    this.#announcing = true;
-    queueMicrotask(() => {
-      this.#announcing = false;
+    if (this.#announcing !== undefined) return;
+    const wait = Math.max(0, this.#announced + ANNOUNCE_MILLISECONDS - performance.now());
+    this.#announcing = setTimeout(() => {
+      this.#announcing = undefined;
+      this.#announced = performance.now();
       const library = this.machines.view();
       this.announce({ event: 'library', library });
       const tray = trayMenu(library.machines);
       const text = JSON.stringify(tray);
       if (text !== this.#tray) this.platform.setTray(tray);
       this.#tray = text;
-    });
+    }, wait);
   }
 
   #apply(settings: AppSettings): void {

@@ -27,17 +27,27 @@ export interface OpenAppParts {
   readonly log: (text: string) => void;
 }
 
+const GUEST_TEXT = "It is made from Debian's packages, which takes a moment and happens once.";
+
 export async function openApp(parts: OpenAppParts): Promise<App> {
   const { platform, library, startEngine, runDisk, guestFolder, progress, log } = parts;
   const facts = await KnownFacts.open(new JsonFile(path.join(platform.dataFolder, 'machines.json')));
+  let app: App | undefined;
+  let told = false;
+  const building = (step: string) => {
+    progress(step);
+    if (!told) app?.notice({ level: 'info', title: 'Preparing the default guest', text: GUEST_TEXT });
+    told = true;
+  };
   const machines = await LibraryMachines.open({
     library: new MachineLibrary({ folder: library, ...(startEngine === undefined ? {} : { startEngine }) }),
     facts,
-    guest: oneAtATime(() => (guestFolder === undefined ? builtGuest(progress) : guestIn(guestFolder))),
+    guest: oneAtATime(() => (guestFolder === undefined ? builtGuest(building) : guestIn(guestFolder))),
     runDisk,
     warn: log,
   });
-  return await App.open({ platform, machines, version: version(), now: Date.now, log });
+  app = await App.open({ platform, machines, version: version(), now: Date.now, log });
+  return app;
 }
 
 /**
