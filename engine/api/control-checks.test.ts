@@ -15,7 +15,6 @@ it('takes arguments as they are meant, and a field without a value for none', ()
 it.each([
   ['start', { fresh: 1 }, 'fresh'],
   ['start', { more: 1 }, 'more'],
-  ['start', [], undefined],
   ['start', null, undefined],
   ['restore', { id: 'A'.repeat(32) }, 'id'],
   ['restore', {}, 'id'],
@@ -39,6 +38,10 @@ it.each([
     return;
   }
   expect.unreachable();
+});
+
+it('refuses a list', () => {
+  expect(() => checkArguments('start', [])).toThrow(expect.objectContaining({ kind: 'usage' }));
 });
 
 it('bounds names and what is typed at once', () => {

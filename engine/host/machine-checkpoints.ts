@@ -251,7 +251,9 @@ export class MachineCheckpoints {
     this.#host.setFact('absentPages', undefined);
     const { temporary } = this.#host.folder.process;
     if (temporary === undefined) return;
-    await this.#host.layers.suspect(Object.values(temporary));
+    for (const layer of Object.values(temporary)) {
+      await this.#host.layers.suspect(await this.#host.layers.chain(layer));
+    }
     await this.#host.folder.change({ process: { temporary: undefined } });
     await this.#host.layers.collect();
   }
@@ -314,7 +316,9 @@ export class MachineCheckpoints {
     const tree = await this.#host.tree();
     const wanted = await disksOf(reader);
     const was = configurationOf(reader, await reader.table(aboutTable));
-    const left = folder.record.disks.slice(0, wanted.disks.length).map((_, disk) => folder.activeLayer(disk));
+    // All that the disks stand on: some of it may have been kept for the present state alone.
+    const left: string[] = [];
+    for (const disk of wanted.disks.keys()) left.push(...(await layers.chain(folder.activeLayer(disk))));
     const disks: DiskConfiguration[] = [];
     const temporary: Record<string, string> = {};
     const fresh: string[] = [];

@@ -23,6 +23,12 @@ export interface JobNeed {
   readonly layer: string;
 }
 
+interface LayerFile {
+  readonly facts: LayerFacts;
+  /** Of the file below, where the header says it. */
+  readonly below?: LayerFormat | undefined;
+}
+
 export class MachineLayers {
   readonly #folder: MachineFolder;
   readonly #host: HostFolder;
@@ -139,12 +145,17 @@ export class MachineLayers {
     return all.length === 0 ? undefined : all;
   }
 
-  /** A chain from its top, as the files say. */
+  /** A chain from its top, as far as its files can be read. */
   async chain(top: string): Promise<string[]> {
-    const facts = new Map((await this.facts()).map(one => [one.path, one]));
+    const recorded = this.#folder.record.disks.find(({ file }) => file === top)?.format;
     const chain: string[] = [];
-    for (let at: string | undefined = top; at !== undefined && !chain.includes(at); at = facts.get(at)?.backing) {
+    let at: string | undefined = top;
+    let format = recorded ?? formatOf(top);
+    while (at !== undefined && format !== undefined && !chain.includes(at)) {
       chain.push(at);
+      const found: LayerFile | undefined = await this.#read(at, format).catch(() => undefined);
+      at = found?.facts.backing;
+      format = found?.below ?? (at === undefined ? undefined : formatOf(at));
     }
     return chain;
   }
@@ -199,7 +210,7 @@ export class MachineLayers {
   }
 
   /** Without a lock: the folder is ours, and headers change only in one write. */
-  async #read(path: string, format: LayerFormat): Promise<{ facts: LayerFacts; below?: LayerFormat | undefined }> {
+  async #read(path: string, format: LayerFormat): Promise<LayerFile> {
     const allocatedSize = await this.#host.allocatedBytes(path);
     const file = await openReadonly(this.#folder.inside(path));
     try {

@@ -8,14 +8,16 @@ import { connect, own, SMALL_OWNER, smallMachine } from './machine-owner.ts';
 interface Stranger {
   readonly socket: Socket;
   readonly closed: Promise<void>;
-  readonly messages: unknown[];
+  readonly messages: Record<string, unknown>[];
   answer(id: number): Promise<Record<string, unknown>>;
 }
 
 /** A client of a few lines, which may say anything. */
 async function stranger(folder: string): Promise<Stranger> {
   const socket = connectSocket(path.join(folder, 'control.sock'));
-  onTestFinished(() => socket.destroy());
+  onTestFinished(() => {
+    socket.destroy();
+  });
   socket.on('error', () => undefined);
   const closed = new Promise<void>(resolve => socket.on('close', () => resolve()));
   const messages: Record<string, unknown>[] = [];
@@ -134,7 +136,9 @@ describe('control socket', () => {
     await owner.connection.call('start', {});
     await fast.until('off', () => fast.events.some(event => event.event === 'status' && event.status.state === 'off'));
     expect(fast.output().length).toBe(30_000_000);
-    const sent = slow.messages.filter(message => message.event === 'console-output') as { bytes: Uint8Array }[];
+    const sent = slow.messages.filter(message => message.event === 'console-output') as unknown as {
+      bytes: Uint8Array;
+    }[];
     const bytes = sent.reduce((sum, message) => sum + message.bytes.length, 0);
     expect(bytes).toBeGreaterThan(0);
     expect(bytes).toBeLessThanOrEqual(1024 * 1024);

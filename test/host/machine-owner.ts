@@ -59,7 +59,14 @@ export async function folderCall<Name extends keyof FolderCalls>(
 }
 
 /** Starts the process that owns a machine's folder. It is killed at the end of the test if it is still there. */
-export function own(folder: string, entry: URL = MACHINE_PROCESS): Owner {
+export function own(folder: string, entry?: URL): Owner {
+  const owner = ownUntilEnd(folder, entry);
+  onTestFinished(() => owner.engine.kill());
+  return owner;
+}
+
+/** For several tests; whoever calls it ends it. */
+export function ownUntilEnd(folder: string, entry: URL = MACHINE_PROCESS): Owner {
   const child = fork(fileURLToPath(entry), [folder], {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -82,13 +89,6 @@ export function own(folder: string, entry: URL = MACHINE_PROCESS): Owner {
     },
     lastWords: () => '',
   };
-  let ended = false;
-  void exit.then(() => {
-    ended = true;
-  });
-  onTestFinished(() => {
-    if (!ended) engine.kill();
-  });
   const connection = new MachineConnection(forkTransport(engine), folder);
   return { engine, exit, ...listening(connection) };
 }
