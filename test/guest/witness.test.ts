@@ -33,7 +33,7 @@ function emptyDisk(folder: string, name: string): DiskSettings {
 }
 
 /** A layer of its own on each frozen disk of a checkpoint. */
-async function disksOf(machine: LiveMachine, id: string, folder: string): Promise<DiskSettings[]> {
+async function disksOf(machine: LiveMachine, id: string, folder: string, prefix = 'restored'): Promise<DiskSettings[]> {
   const reader = await machine.tree.open(id);
   const { disks } = (await reader.table(disksTable))!;
   await reader.close();
@@ -41,7 +41,7 @@ async function disksOf(machine: LiveMachine, id: string, folder: string): Promis
   const settings: DiskSettings[] = [witnessDisk()];
   for (const { layer, format, device } of disks.slice(1)) {
     const chain = await openChain(host, { path: layer!, format }, { access: 'read', codecs: clusterCodecs });
-    const overlay = await createOverlay(chain, `restored-${id.slice(0, 8)}-${device}.qcow2`);
+    const overlay = await createOverlay(chain, `${prefix}-${id.slice(0, 8)}-${device}.qcow2`);
     settings.push({ path: path.join(folder, overlay.path), format: 'qcow2', readonly: false, temporary: false });
     await closeChain(overlay);
   }
@@ -93,5 +93,10 @@ test.each<PendingStrategy>(['copy', 'reissue', 'wait'])(
       await isWell(restored, reached);
       await restored.stop();
     }
+    // The witness would notice: memory of one moment with the disks of another is a broken promise.
+    const disksOfLast = await disksOf(original, taken.at(-1)!.id, folder, 'mixed');
+    const mixed = await LiveMachine.restore(original, taken[0]!.id, { folder, memory: 128 * MIB, disks: disksOfLast });
+    await mixed.link.until('the witness to notice', () => mixed.link.output.includes('BROKEN'));
+    await mixed.stop();
   },
 );
