@@ -32,7 +32,9 @@ const MEMORY = 0;
 /** Blocks on their way at once: one is read while another is decompressed. */
 const AT_ONCE = 3;
 /** After so long the I/O thread is free for others; in the background it rests for as long. */
-const TURN_MILLISECONDS = 2;
+const TURN_MILLISECONDS = 1;
+/** What nobody is expected to need soon waits until the machine has answered whoever restored it. */
+const BACKGROUND_DELAY_MILLISECONDS = 250;
 const PROGRESS_MILLISECONDS = 100;
 
 /** One lazy restore. */
@@ -51,6 +53,7 @@ export class Pager {
   #filling: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #ended = false;
+  #wake = (): void => undefined;
   #told = Number.NEGATIVE_INFINITY;
 
   /**
@@ -97,6 +100,7 @@ export class Pager {
   /** Tries anew what could not be read. */
   retry(): void {
     if (this.#ended) return;
+    this.#wake();
     this.#failed.clear();
     if (this.#stuck && this.#wanted !== undefined) void this.#bringWanted(this.#wanted);
     // What is being filled passes by what had failed before.
@@ -115,6 +119,7 @@ export class Pager {
 
   /** Brings all pages as fast as it can be done. @throws AfterimageError when one cannot be read */
   async finish(): Promise<void> {
+    this.#wake();
     await this.#bringAll(this.#sources.blocksInOrder(), 0);
     for (const [block, thrown] of this.#failed) {
       for (const page of this.#sources.pagesIn(block)) if (this.#absent.has(page)) throw this.#explain(thrown, page);
@@ -131,6 +136,7 @@ export class Pager {
   /** Brings no more; returns when no file is in use. To be called when the hart runs no more. */
   async close(): Promise<void> {
     this.#ended = true;
+    this.#wake();
     await Promise.allSettled([...this.#loading.values(), this.#filling]);
     await this.#closeFiles();
   }
@@ -211,9 +217,22 @@ export class Pager {
   /** Brings what is not there, as far as it can be read. */
   async #fill(): Promise<void> {
     await this.#bringAll(this.#workingSet(), 0);
+    await this.#sleep(BACKGROUND_DELAY_MILLISECONDS);
     await this.#bringAll(this.#sources.blocksInOrder(), TURN_MILLISECONDS);
     // Should closing fail, `close` says so.
     if (this.absentPages === 0) await this.#closeFiles().catch(() => undefined);
+  }
+
+  /** Ends early when there is nothing left to wait for. */
+  #sleep(milliseconds: number): Promise<void> {
+    return new Promise(resolve => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      if (this.#ended || this.absentPages === 0) this.#wake();
+    });
   }
 
   *#workingSet(): Generator<number> {
