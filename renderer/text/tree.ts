@@ -150,6 +150,8 @@ export const TREE_TEXT = {
     keep: 'Keep the present state first',
     keepHint: 'Takes a checkpoint of it before the switch, so that you can come back.',
     lose: 'What happened since the last checkpoint will be lost.',
+    automatic: 'An automatic checkpoint is taken all the same, as set for this machine.',
+    off: 'The machine is off. What its disks have got since the last checkpoint will be lost.',
     paused: 'Leave the machine paused',
     pausedHint: 'It waits at its first instruction until you resume it.',
     confirm: 'Restore',

@@ -37,7 +37,11 @@ export class TreeActions {
   async restore(node: CheckpointNode, options: { keepCurrent: boolean; paused: boolean }): Promise<boolean> {
     const { id } = node;
     const restored = await this.app.attempt(
-      () => this.state.work(id, () => this.#session.call('restore', { id, ...options })),
+      () =>
+        this.state.work(id, async () => {
+          await this.#settled();
+          return await this.#session.call('restore', { id, ...options });
+        }),
       TEXT.restore.failed,
     );
     if (restored === undefined) return false;
@@ -51,10 +55,23 @@ export class TreeActions {
     return true;
   }
 
+  /** Until no checkpoint is being taken: its row is there a moment before it has ended. */
+  #settled(): Promise<void> {
+    const session = this.#session;
+    if (session.status.taking === undefined) return Promise.resolve();
+    return new Promise(resolve => {
+      const end = session.onEvent(() => {
+        if (session.status.taking !== undefined) return;
+        end();
+        resolve();
+      });
+    });
+  }
+
   async #goBack(kept: string): Promise<void> {
     await this.state.load();
     const node = this.state.family.get(kept);
-    if (node !== undefined) await this.restore(node, { keepCurrent: true, paused: false });
+    if (node !== undefined) await this.restore(node, { keepCurrent: this.#session.on, paused: false });
   }
 
   /** Restores it and takes a checkpoint at once, with a name of its own, so that the branch is in the tree. */
@@ -67,7 +84,8 @@ export class TreeActions {
       confirm: TEXT.branch.confirm,
       maxlength: 200,
     });
-    if (name === undefined || !(await this.restore(node, { keepCurrent: true, paused: false }))) return;
+    if (name === undefined || !(await this.restore(node, { keepCurrent: this.#session.on, paused: false }))) return;
+    await this.#settled();
     await this.app.attempt(() => this.#session.call('checkpoint', { name }), TEXT.branch.failed);
   }
 

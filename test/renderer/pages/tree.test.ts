@@ -91,10 +91,20 @@ test('Enter asks before it restores, and keeps the present state unless told oth
 
   await page.keyboard.press('Enter');
   await dialog.getByLabel('Keep the present state first').uncheck();
-  await dialog.getByText('will be lost').waitFor();
+  await dialog.getByText('An automatic checkpoint is taken all the same').waitFor();
   await dialog.getByRole('button', { name: 'Restore', exact: true }).click();
   await expect.poll(async () => (await callsOf(page, 'restore')).length).toBe(2);
   expect((await callsOf(page, 'restore'))[1]).toMatchObject({ keepCurrent: false });
+});
+
+test('there is nothing to be kept of a machine that is off', async () => {
+  const page = await openTree('state=off');
+  await row(page, 'ready for the demo').click();
+  await page.keyboard.press('Enter');
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('The machine is off').waitFor();
+  await dialog.getByRole('button', { name: 'Restore', exact: true }).click();
+  await expect.poll(() => callsOf(page, 'restore')).toMatchObject([{ keepCurrent: false }]);
 });
 
 test('a failed restore is told, with its reason', async () => {
@@ -201,6 +211,22 @@ test('a checkpoint being taken is a row with its progress and a way to give it u
   await taking.getByRole('button', { name: 'Give it up' }).click();
   await taking.waitFor({ state: 'detached' });
   expect(await callsOf(page, 'cancel-checkpoint')).toHaveLength(1);
+});
+
+test('a restore waits for the end of a checkpoint that is being taken', async () => {
+  const page = await openTree();
+  await page.evaluate(() =>
+    stage.machine.announce({
+      taking: { phase: 'completing', name: 'under way', origin: 'manual', donePages: 1, totalPages: 1 },
+    }),
+  );
+  await row(page, 'compiler built').click();
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').getByRole('button', { name: 'Restore', exact: true }).click();
+  await row(page, 'compiler built').getByText('Working…').waitFor();
+  expect(await callsOf(page, 'restore')).toEqual([]);
+  await page.evaluate(() => stage.machine.call('cancel-checkpoint', {}));
+  await page.getByText('compiler built restored in').waitFor();
 });
 
 test('a lazy restore shows on its checkpoint how much is loaded', async () => {
