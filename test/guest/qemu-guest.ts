@@ -17,6 +17,8 @@ export interface QemuOptions {
   readonly memory?: number;
   /** A qcow2 image for `savevm`. */
   readonly snapshots?: string;
+  /** Goes on from a file that `migrate` wrote. */
+  readonly incoming?: string;
   /** Path of a socket for the monitor. */
   readonly monitor?: string;
 }
@@ -62,6 +64,7 @@ export class QemuGuest {
         ...['-no-reboot', '-global', 'virtio-mmio.force-legacy=false', '-device', 'virtio-rng-device'],
         ...['-kernel', guest.kernel, '-initrd', guest.initrd],
         ...['-append', `${guest.append} ${options.append ?? ''}`],
+        ...(options.incoming === undefined ? [] : ['-incoming', `exec:cat '${options.incoming}'`]),
         ...disks,
         ...(options.snapshots === undefined
           ? []
