@@ -58,6 +58,12 @@ export interface StoredBlock extends Omit<BlockEntry, 'offset'> {
   readonly bytes: Uint8Array;
 }
 
+/** Blocks that stay this large are not worth compressing: what is saved later takes longer than what is not written. */
+const GAINLESS = 0.9;
+/** After so many of them in a row only one of a few is tried, until one is worth it again. */
+const ENOUGH_GAINLESS = 4;
+const TRY_AGAIN_AFTER = 16;
+
 interface Staging {
   buffer: Uint8Array<ArrayBuffer>;
   pages: number[];
@@ -85,6 +91,9 @@ export class CheckpointWriter {
   readonly #sections = new Map<string, { readonly bytes: Uint8Array; readonly optional: boolean }>();
   readonly #features = new Set<Feature>();
   readonly #seal: Hex | undefined;
+  /** Blocks in a row that compressing did not make much smaller, and those since. */
+  #gainless = 0;
+  #untried = 0;
   #ended = false;
 
   private constructor(file: HostFile, header: CheckpointHeader, codecs: BlockCodecs, seal: Hex | undefined) {
@@ -217,6 +226,19 @@ export class CheckpointWriter {
     return staging;
   }
 
+  /** What is to compress the next block; undefined while that is not worth the time. */
+  #compressor(): BlockCodecs['compress'] {
+    const { compress } = this.#codecs;
+    if (compress?.when !== 'backlogged') return compress;
+    if (!this.#output.backlogged) return undefined;
+    this.#untried += 1;
+    return this.#gainless < ENOUGH_GAINLESS || this.#untried % TRY_AGAIN_AFTER === 0 ? compress : undefined;
+  }
+
+  #gained(share: number): void {
+    this.#gainless = share > GAINLESS ? this.#gainless + 1 : 0;
+  }
+
   /** Sends the staged pages on and gives the staging an empty buffer. */
   async #submit(space: number, staging: Staging): Promise<void> {
     const bytes = staging.pages.length * PAGE_SIZE;
@@ -233,9 +255,9 @@ export class CheckpointWriter {
     const recycle = () => {
       this.#spare.push(buffer);
     };
-    const { compress: given } = this.#codecs;
-    const compress = given?.when === 'backlogged' && !this.#output.backlogged ? undefined : given;
+    const compress = this.#compressor();
     const compressed = compress === undefined ? content : await compress.run(content);
+    if (compress !== undefined) this.#gained(compressed.length / content.length);
     if (compress !== undefined && compressed.length < content.length) {
       recycle();
       this.#addBlock(compressed, compress.codec, pages.length, checksum(compressed), runs);
