@@ -79,6 +79,9 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** A name such as `file`, or `raw:` and a path, which has up to 4096 bytes. */
+const LONGEST_STORE = 4200;
+
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const isText = (value: unknown, most: number): value is string => typeof value === 'string' && value.length <= most;
 
@@ -86,7 +89,7 @@ function recordOf(value: unknown): TreeRecord | undefined {
   if (!isObject(value)) return undefined;
   const { id, store, parent, name, note, takenAt, origin, pauseMicroseconds, hidden } = value;
   const identities = isIdentity(id) && (parent === undefined || isIdentity(parent));
-  const texts = isText(store, 32) && isText(name, LONGEST_NAME) && isText(note, LONGEST_NOTE);
+  const texts = isText(store, LONGEST_STORE) && isText(name, LONGEST_NAME) && isText(note, LONGEST_NOTE);
   if (!identities || !texts || !isCount(takenAt) || !isCount(pauseMicroseconds)) return undefined;
   if (origin !== 'manual' && origin !== 'automatic') return undefined;
   if (typeof hidden !== 'boolean' || typeof value.protected !== 'boolean') return undefined;
