@@ -28,6 +28,7 @@ const LONG_RUNS: Readonly<Record<string, LongRun>> = {
     files: ['test/checkpoint'],
     settings: { AFTERIMAGE_CHECKPOINT_SEQUENCES: '2000', AFTERIMAGE_CHECKPOINT_FUZZ_CASES: '80000' },
   },
+  kills: { files: ['test/guest/kills.test.ts'], settings: { AFTERIMAGE_KILLS: '2000' } },
 };
 
 const root = path.resolve(import.meta.dirname, '..');

@@ -17,6 +17,7 @@ import { MachineExec } from './machine-exec.ts';
 import { MachineFolder } from './machine-folder.ts';
 import { MachineJobs } from './machine-jobs.ts';
 import { MachineLayers } from './machine-layers.ts';
+import { MachineLeftovers } from './machine-leftovers.ts';
 import { Power } from './machine-power.ts';
 import { MachineStores } from './machine-stores.ts';
 
@@ -51,6 +52,8 @@ export class MachineHost {
   readonly #handlers: Handlers;
   #server: ControlServer | undefined;
   #tree: Promise<CheckpointTree> | undefined;
+  readonly #leftovers: MachineLeftovers;
+  #swept: Promise<void> = Promise.resolve();
   #statusTimer: NodeJS.Timeout | undefined;
   #lastStatus = 0;
   #closing = false;
@@ -64,6 +67,7 @@ export class MachineHost {
     this.folder = folder;
     this.stores = stores;
     this.engineParts = engine;
+    this.#leftovers = new MachineLeftovers(folder);
     this.finished = new Promise(resolve => {
       this.#finish = resolve;
     });
@@ -121,11 +125,23 @@ export class MachineHost {
 
   /** The machine's checkpoints; opened when they are needed first. */
   tree(): Promise<CheckpointTree> {
-    this.#tree ??= this.#openTree().catch(thrown => {
-      this.#tree = undefined;
-      throw thrown;
-    });
+    this.#tree ??= this.#openTree().then(
+      tree => {
+        this.#swept = this.#sweep();
+        return tree;
+      },
+      thrown => {
+        this.#tree = undefined;
+        throw thrown;
+      },
+    );
     return this.#tree;
+  }
+
+  /** Resolves when what an earlier process left over in the folder is gone, as far as it can be. */
+  async swept(): Promise<void> {
+    await this.tree();
+    await this.#swept;
   }
 
   async status(): Promise<MachineStatus> {
@@ -183,6 +199,7 @@ export class MachineHost {
     await this.#server?.close();
     await this.power.cut();
     await this.jobs.finish();
+    await this.#swept;
     await this.stores.close();
     await this.folder.close();
     for (const client of this.#clients) {
@@ -200,6 +217,7 @@ export class MachineHost {
 
   async #openTree(): Promise<CheckpointTree> {
     const tree = await this.stores.openTree();
+    await this.#leftovers.adopt(tree).catch(thrown => this.#warn(thrown));
     const { restored } = this.folder.process;
     // A restore that was cut off after it had happened, and before the tree knew.
     if (restored !== undefined && tree.current === restored.from && tree.current !== restored.checkpoint) {
@@ -207,6 +225,17 @@ export class MachineHost {
     }
     if (restored !== undefined) await this.folder.change({ process: { restored: undefined } });
     return tree;
+  }
+
+  /** Nobody waits for it, but who wants to know what is left over. */
+  async #sweep(): Promise<void> {
+    // Whoever has just asked for the tree has it first.
+    await Promise.resolve();
+    await this.#leftovers.sweep(this.layers).catch(thrown => this.#warn(thrown));
+  }
+
+  #warn(thrown: unknown): void {
+    this.announce({ event: 'warning', error: AfterimageError.from(thrown).toPlain() });
   }
 
   #acceptSocket(socket: Socket): void {

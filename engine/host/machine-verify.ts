@@ -12,6 +12,7 @@ import { OwnedFolder } from './owned-folder.ts';
 
 export async function verifyMachine(host: MachineHost, options: VerifyOptions): Promise<TreeVerification> {
   const tree = await host.tree();
+  await host.swept();
   const problems: TreeProblem[] = [];
   const report = await tree.verify(options);
   for (const { id, problems: found } of report.nodes) {
