@@ -5,7 +5,6 @@ import { PageSources } from '../checkpoint/page-sources.ts';
 import type { CheckpointReader } from '../checkpoint/reader.ts';
 import { AbsentPages, RESTORED_EPOCH } from '../memory/absent-pages.ts';
 import type { MemoryTables } from '../memory/tables.ts';
-import { TouchLog } from '../memory/touch-log.ts';
 
 export interface PagerEvents {
   /** Fewer pages are absent than the last time, at most every so many milliseconds; 0 once, when none is. */
@@ -76,7 +75,6 @@ export class Pager {
       });
     }
     this.#absent.begin(this.#sources.stored(), RESTORED_EPOCH);
-    new TouchLog(tables).prepare();
   }
 
   /** Pages that are still in the files only; at 0 the files are closed, and no longer needed. */

@@ -29,13 +29,15 @@ export class AbsentPages {
 
   /**
    * These pages are absent, and of an epoch; all others are there, and are pages of zeroes that were never written. Before
-   * the hart runs, in fresh machine memory.
+   * the hart runs, in fresh machine memory. All are ready for a record of first uses, as by `TouchLog.prepare`.
    */
   begin(runs: Iterable<PageRange>, epoch: number): void {
     const { bytes, layout, words } = this.#tables;
     let absent = 0;
+    bytes.fill(layout.PAGE_UNTOUCHED, layout.PAGE_FLAGS, layout.PAGE_FLAGS + this.#tables.ramPages);
     for (const { first, count } of runs) {
-      bytes.fill(layout.PAGE_ABSENT, layout.PAGE_FLAGS + first, layout.PAGE_FLAGS + first + count);
+      const flags = layout.PAGE_ABSENT | layout.PAGE_UNTOUCHED;
+      bytes.fill(flags, layout.PAGE_FLAGS + first, layout.PAGE_FLAGS + first + count);
       this.#tables.setEpochs(first, count, epoch);
       absent += count;
     }

@@ -3,6 +3,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { ensureGuest } from '../../assets/guest/guest.ts';
+import type { BootSettings } from '../../engine/api/settings.ts';
 import type { Resume } from '../../engine/host/resume.ts';
 import { LiveMachine } from '../framework/live-machine.ts';
 
@@ -37,8 +39,12 @@ afterEach(async () => {
   for (const machine of running.splice(0)) await machine.stop();
 });
 
-async function restore(id = saved, bring: Resume['bring'] = 'all'): Promise<LiveMachine> {
-  const machine = await LiveMachine.restore(original, id, { folder, memory: MEMORY, bring });
+async function restore(
+  id = saved,
+  bring: NonNullable<Resume['bring']> = 'all',
+  boot: BootSettings = { kernel: '/nowhere/kernel' },
+): Promise<LiveMachine> {
+  const machine = await LiveMachine.restore(original, id, { folder, memory: MEMORY, bring, boot });
   running.push(machine);
   return machine;
 }
@@ -130,6 +136,35 @@ describe('a restored machine', () => {
     await original.tree.collapse();
     expect(readdirSync(path.join(folder, 'checkpoints'))).not.toContain(`${other}.checkpoint`);
   });
+});
+
+describe('the guest of a restored machine', () => {
+  test('restarts with the files that are there now', async () => {
+    const guest = await ensureGuest();
+    const boot = { kernel: guest.kernel, initrd: guest.initrd, append: guest.append };
+    const machine = await restore(saved, 'all', boot);
+    machine.type('reboot -f\n');
+    await machine.link.until('the restart', () => machine.link.events.some(event => event.kind === 'restarted'));
+    await machine.prompt();
+    expect(await said(machine, 'echo "new$word"')).toBe('new');
+  });
+
+  test('cannot restart without them, which is told by name', async () => {
+    const machine = await restore(saved, 'used');
+    machine.type('reboot -f\n');
+    await machine.engine.finished;
+    expect(machine.link.events.at(-1)).toMatchObject({
+      kind: 'failed',
+      error: { kind: 'missing', context: { path: '/nowhere/kernel' } },
+    });
+  });
+});
+
+test('a checkpoint in memory is restored like one in a file', async () => {
+  await original.run('word=inmemory');
+  const { id } = await original.take({ store: 'ram' });
+  const machine = await restore(id, 'used');
+  expect(await said(machine, 'echo "$word"')).toBe('inmemory');
 });
 
 describe('a page that cannot be read', () => {
