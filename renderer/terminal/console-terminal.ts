@@ -71,6 +71,8 @@ export class ConsoleTerminal {
       allowProposedApi: true,
       fontFamily: getComputedStyle(document.documentElement).getPropertyValue('--mono'),
       fontSize: settings.fontSize,
+      // With 1 the underscores of some fonts are cut off.
+      lineHeight: 1.15,
       scrollback: settings.scrollback,
       theme: TERMINAL_THEME,
       cursorBlink: false,

@@ -10,7 +10,7 @@ const ADVICE: Readonly<Record<ErrorKind, string | undefined>> = {
   unsupported: undefined,
   'too-large': undefined,
   'no-space': 'Free some space on the disk, then try again.',
-  io: 'Check the disk, then try again.',
+  io: 'Try again; if it stays, check the host’s disks and memory.',
   state: undefined,
   guest: undefined,
   internal: 'This is a mistake in Afterimage. Your machines are not harmed; try again, and report it if it stays.',

@@ -6,10 +6,11 @@ import { onTestFinished } from 'vitest';
 import { buildPages } from '../../main/serve/build-pages.ts';
 import { temporaryFolder } from '../host/temporary-folder.ts';
 import { launchBrowser } from '../renderer/harness/browser.ts';
+import { keepPicture } from './pictures.ts';
 
 const COMMAND = path.resolve(import.meta.dirname, '../../main/cli/afterimage.mjs');
 /** A guest starts in seconds; only a hang meets this, on a machine as busy as can be. */
-const PATIENCE_MILLISECONDS = 200_000;
+const PATIENCE_MILLISECONDS = 30_000;
 
 export interface BrowserApp {
   readonly page: Page;
@@ -34,9 +35,13 @@ export async function openBrowserApp(): Promise<BrowserApp> {
   onTestFinished(() => end(host));
   const address = await addressOf(host);
   const browser = await launchBrowser();
-  onTestFinished(() => browser.close());
   const problems: string[] = [];
-  const page = await openPage(browser, address, problems);
+  let page: Page | undefined;
+  onTestFinished(async ({ task }) => {
+    if (task.result?.state === 'fail' && page !== undefined) await keepPicture(page, 'failed');
+    await browser.close();
+  });
+  page = await openPage(browser, address, problems);
   const command = (...arguments_: string[]) => run([...arguments_, '--library', library]);
   return { page, library, address, problems, command };
 }
@@ -76,6 +81,8 @@ export async function atPrompt(page: Page): Promise<void> {
 
 /** Types a command at the console and waits for its end. Fulfilled with what it printed. */
 export async function shell(page: Page, command: string): Promise<string> {
+  // The screen of a restore is there before the machine takes what is typed.
+  await page.locator('main header').getByText('Running', { exact: true }).waitFor();
   await atPrompt(page);
   await page.locator('.xterm').click();
   const mark = `end-${++commands}`;

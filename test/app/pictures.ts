@@ -1,13 +1,11 @@
-// Pictures of the real app that the README shows: kept where git ignores them unless KEEP_PICTURES is set.
+// Pictures of the real app, to be looked at: where git ignores them.
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
 
-const ROOT = path.resolve(import.meta.dirname, '../..');
-const FOLDER = process.env.KEEP_PICTURES === undefined ? 'test/.artefacts/app' : 'docs/screenshots';
+const FOLDER = path.resolve(import.meta.dirname, '../.artefacts/app');
 
 export async function keepPicture(page: Page, name: string): Promise<void> {
-  const folder = path.join(ROOT, FOLDER);
-  await mkdir(folder, { recursive: true });
-  await page.screenshot({ path: path.join(folder, `${name}.png`), animations: 'disabled' });
+  await mkdir(FOLDER, { recursive: true });
+  await page.screenshot({ path: path.join(FOLDER, `${name}.png`), animations: 'disabled' });
 }

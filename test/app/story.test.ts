@@ -28,26 +28,29 @@ test('create, work, checkpoint, destroy, go back; export, delete, import, go on'
   await page.getByRole('textbox', { name: 'Name' }).fill('before the accident');
   await page.keyboard.press('Enter');
   await page.getByText('Checkpoint “before the accident” taken').waitFor();
-  await page.getByText(/^Pause [\d,]+ (µs|ms)$/).waitFor();
+  await page
+    .getByText(/Pause [\d,]+ (µs|ms)/)
+    .first()
+    .waitFor();
   await keepPicture(page, 'console');
 
   // The accident, disks and system.
-  await shell(page, 'rm -rf /data/work /usr/share /etc; sync');
-  expect(await shell(page, 'cat /data/work/file /etc/passwd')).toContain('No such file');
+  await shell(page, 'rm -rf /data/work; sync; rm -rf /usr /bin /sbin');
+  expect(await shell(page, 'cat /data/work/file')).toContain('No such file');
 
   await page.getByRole('tab', { name: /Checkpoints/ }).click();
-  await page.getByRole('treeitem', { name: /before the accident/ }).click();
+  await page.getByRole('treeitem', { name: /^before the accident/ }).click();
   await page.keyboard.press('Enter');
   await page.getByRole('button', { name: 'Restore', exact: true }).click();
   await page.getByText(/before the accident restored/).waitFor();
   await page.getByRole('treeitem', { name: /Before going back/ }).waitFor();
   await keepPicture(page, 'checkpoints');
   await page.getByRole('tab', { name: 'Console' }).click();
-  expect(await shell(page, 'cat /data/work/file; head -c 4 /etc/passwd')).toMatch(/precious\s+root/);
+  expect(await shell(page, 'cat /data/work/file')).toContain('precious');
 
   // What was destroyed is a branch of its own.
   await page.getByRole('tab', { name: /Checkpoints/ }).click();
-  await page.getByRole('treeitem', { name: /before the accident/ }).click({ button: 'right' });
+  await page.getByRole('treeitem', { name: /^before the accident/ }).click({ button: 'right' });
   const [download] = await Promise.all([
     page.waitForEvent('download'),
     page.getByRole('menuitem', { name: 'Export' }).click(),
@@ -68,7 +71,7 @@ test('create, work, checkpoint, destroy, go back; export, delete, import, go on'
   ]);
   await chooser.setFiles(file);
   const dialog = page.getByRole('dialog', { name: 'Import checkpoint' });
-  await dialog.getByText('before the accident').waitFor();
+  await dialog.getByText('before the accident', { exact: true }).waitFor();
   await dialog.getByRole('textbox', { name: 'Name of the machine' }).fill('Second life');
   await dialog.getByRole('button', { name: 'Import' }).click();
   await page.getByRole('heading', { name: 'Second life', level: 1 }).waitFor();
@@ -94,11 +97,11 @@ test('what other programs do to the library appears by itself, and a killed mach
   const { pid } = machines[0]!.status;
   await page.getByRole('button', { name: 'Checkpoint', exact: true }).click();
   process.kill(pid, 'SIGKILL');
-  await page.getByText('Failed', { exact: true }).first().waitFor();
+  await page.getByText('From outside has ended').waitFor();
+  await page.getByText('The machine is off').waitFor();
   await page.getByRole('tab', { name: /Checkpoints/ }).click();
   await page.getByRole('treeitem').nth(1).click();
   await page.keyboard.press('Enter');
-  await page.getByRole('switch', { name: /Keep/ }).click();
   await page.getByRole('button', { name: 'Restore', exact: true }).click();
   await page.getByRole('tab', { name: 'Console' }).click();
   expect(await shell(page, 'echo alive')).toContain('alive');

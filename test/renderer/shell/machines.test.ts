@@ -117,7 +117,7 @@ test('deleting tells what will go', async () => {
   await page.getByRole('menuitem', { name: 'Delete' }).click();
   const dialog = page.getByRole('alertdialog');
   await dialog.waitFor();
-  expect(await dialog.innerText()).toMatch(/trash[\s\S]*The machine is on[\s\S]*Checkpoints\s*7[\s\S]*412 MiB/);
+  expect(await dialog.innerText()).toMatch(/trash[\s\S]*The machine is on[\s\S]*Checkpoints\s*24[\s\S]*412 MiB/);
   await dialog.getByRole('button', { name: 'Move to trash' }).click();
   await expect.poll(() => page.getByRole('article').count()).toBe(4);
 });

@@ -1,6 +1,6 @@
 // Pictures of every page of the shell, in both themes, wide and narrow: `node test/renderer/shell/screenshots.ts`.
-// To be looked at; they are kept in test/.artefacts, which git ignores.
-import { mkdir } from 'node:fs/promises';
+// To be looked at; they are kept in test/.artefacts, which git ignores. `--docs` makes those of docs/screenshots instead.
+import { copyFile, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
 import { launchBrowser } from '../harness/browser.ts';
@@ -60,6 +60,9 @@ const SHOTS: readonly Shot[] = [
       await page.getByRole('menuitem', { name: 'Delete' }).click();
     },
   },
+  { name: 'checkpoints', path: `#/machine/${machine(2)}/checkpoints` },
+  { name: 'disks', path: `#/machine/${machine(2)}/disks` },
+  { name: 'memory', path: `#/machine/${machine(2)}/memory` },
   { name: 'settings', path: '#/settings' },
   { name: 'about', path: '#/about' },
   { name: 'shortcuts', path: '#/', prepare: page => page.keyboard.press('?') },
@@ -71,7 +74,15 @@ async function openCreate(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'New disk' }).click();
 }
 
-const wanted = process.argv.slice(2);
+/** What the README shows, by the name that it has there. */
+const DOCS: Readonly<Record<string, string>> = {
+  console: 'console-checkpoint-dark-1280',
+  checkpoints: 'checkpoints-light-1280',
+  disks: 'disks-light-1280',
+};
+
+const forDocs = process.argv.includes('--docs');
+const wanted = forDocs ? ['console-checkpoint', 'checkpoints', 'disks'] : process.argv.slice(2);
 const server = await serveShell();
 const browser = await launchBrowser();
 await mkdir(FOLDER, { recursive: true });
@@ -96,6 +107,13 @@ try {
         await page.close();
       }
       await context.close();
+    }
+  }
+  if (forDocs) {
+    const folder = path.resolve(import.meta.dirname, '../../../docs/screenshots');
+    await mkdir(folder, { recursive: true });
+    for (const [name, picture] of Object.entries(DOCS)) {
+      await copyFile(path.join(FOLDER, `${picture}.png`), path.join(folder, `${name}.png`));
     }
   }
 } finally {

@@ -9,8 +9,9 @@ import type { AppEvent } from '../../../../preload/contract/events.ts';
 import { type ChosenFile, type FilePreview, fileKind } from '../../../../preload/contract/files.ts';
 import type { MachineSummary } from '../../../../preload/contract/library.ts';
 import { USUAL_SETTINGS } from '../../../../preload/contract/settings.ts';
+import { ScriptedMachine } from '../../scripted/machine.ts';
 import { ScriptedConsole } from './scripted-console.ts';
-import { identityOf, NOW, SCREEN, usualMachines } from './scripted-library.ts';
+import { identityOf, NOW, usualMachines } from './scripted-library.ts';
 
 /** What the scripted answers take from the arguments of any call. */
 interface Given {
@@ -20,6 +21,18 @@ interface Given {
   readonly start?: boolean;
   readonly change?: object;
 }
+
+/** What the views of a machine only read. */
+const READING: ReadonlySet<string> = new Set([
+  'tree',
+  'details',
+  'compare',
+  'memory',
+  'disks',
+  'disk-map',
+  'disk-job-preview',
+  'jobs',
+]);
 
 export class ScriptedHost implements Bridge {
   readonly platform: PlatformFacts;
@@ -33,6 +46,8 @@ export class ScriptedHost implements Bridge {
   readonly consoles = new Map<string, ScriptedConsole>();
   chosen: ChosenFile | undefined;
   preview: FilePreview = { kind: 'unknown', bytes: 12_345 };
+  /** Checkpoints, disks and memory, the same for every machine. */
+  readonly #parts = new ScriptedMachine({ checkpoints: 24 }, () => {});
   #settings = { ...USUAL_SETTINGS };
   #listeners = new Set<(event: AppEvent) => void>();
   #count = 0;
@@ -203,8 +218,7 @@ export class ScriptedHost implements Bridge {
     };
     const { status } = this.#machine(machine);
     if (name === 'status') return status;
-    if (name === 'tree') return { nodes: [], hiddenBytes: 0 };
-    if (name === 'details') return { id: given.id, name: 'before the upgrade', takenAt: NOW - 3e6, screen: SCREEN };
+    if (READING.has(name)) return this.#parts.call(name, given);
     this.calls.push({ name, arguments: given });
     if (name === 'checkpoint') return this.#checkpoint(machine, given);
     if (name === 'restore') {

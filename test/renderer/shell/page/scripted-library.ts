@@ -2,9 +2,9 @@ import type { ScreenText } from '../../../../engine/api/checkpoints.ts';
 import { type MachineStatus, USUAL_AUTOMATIC } from '../../../../engine/api/machine.ts';
 import { GIB, MIB } from '../../../../engine/api/settings.ts';
 import type { MachineSummary } from '../../../../preload/contract/library.ts';
+import { NOW } from '../../scripted/trees.ts';
 
-/** What the pages of tests take for the present: 21 May 2026, 10:30 in UTC. */
-export const NOW = Date.UTC(2026, 4, 21, 10, 30);
+export { NOW };
 
 export const identityOf = (number: number) => number.toString(16).padStart(32, '0');
 
@@ -86,7 +86,7 @@ const OUTLINES: readonly Outline[] = [
     state: 'running',
     memory: 512 * MIB,
     bytes: 412 * MIB,
-    checkpoints: 7,
+    checkpoints: 24,
     last: 63,
     screen: SCREEN,
     status: { startedAt: NOW - 125 * MINUTE },
