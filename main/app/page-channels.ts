@@ -70,7 +70,7 @@ export class PageChannels {
 
   /** One of our windows, its own page and not a frame in it, at one of our addresses. */
   #trusted({ sender, senderFrame }: IpcMainInvokeEvent | IpcMainEvent): PageConnection | undefined {
-    if (senderFrame === null || senderFrame !== sender.mainFrame || !isOurs(senderFrame.url)) return undefined;
+    if (senderFrame === null || senderFrame.parent !== null || !isOurs(senderFrame.url)) return undefined;
     return this.#pages.get(sender.id);
   }
 

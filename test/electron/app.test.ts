@@ -1,12 +1,14 @@
 // The app as its user has it: the real main and preload code, the real pages, real machines, in Electron's stand-in.
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runDisk } from '../../main/cli/disk-client.ts';
 import { chromiumForTests, type RunningApp, runApp } from './running-app.ts';
 
+/** A guest boots in seconds; only a hang meets this, on a machine as busy as can be. */
+const PATIENCE_MILLISECONDS = 120_000;
 const MEMORY = 256 * 1024 * 1024;
 let browser: Browser;
 
@@ -31,14 +33,15 @@ const machineCall = (running: RunningApp, machine: string, name: string, argumen
 /** Opens a console in the page and waits until it has shown a text; types `then` afterwards. */
 function waitForOutput(running: RunningApp, machine: string, wanted: string, typed = ''): Promise<string> {
   return running.window.page.evaluate(
-    async ({ id, text, keys }) => {
+    async ({ id, text, keys, patience }) => {
       const { afterimage } = globalThis as unknown as {
         afterimage: { console(machine: string): Promise<ConsoleLike> };
       };
       const port = await afterimage.console(id);
       const decoder = new TextDecoder();
       let shown = '';
-      return await new Promise<string>(resolve => {
+      return await new Promise<string>((resolve, reject) => {
+        setTimeout(() => reject(new Error(`The console showed: ${JSON.stringify(shown.slice(-2000))}`)), patience);
         port.onOutput(bytes => {
           shown += decoder.decode(bytes, { stream: true });
           port.taken(bytes.length);
@@ -49,7 +52,7 @@ function waitForOutput(running: RunningApp, machine: string, wanted: string, typ
         if (keys !== '') void port.write(new TextEncoder().encode(keys));
       });
     },
-    { id: machine, text: wanted, keys: typed },
+    { id: machine, text: wanted, keys: typed, patience: PATIENCE_MILLISECONDS },
   );
 }
 
@@ -67,7 +70,7 @@ describe('a machine', () => {
     const machine = await create(running, 'Debian');
     expect(await machineCall(running, machine, 'start')).toMatchObject({ ok: true });
     await waitForOutput(running, machine, 'root@afterimage:~# ');
-    expect(await waitForOutput(running, machine, '42\r\n', 'echo $((6 * 7))\r')).toContain('42');
+    expect(await waitForOutput(running, machine, '42718\r\n', 'echo $((40000 + 2718))\r')).toContain('42718');
     expect(standIn.children).toHaveLength(2);
 
     await expect.poll(() => standIn.trayMenu.map(({ label }) => label)).toContain('Debian');
@@ -129,6 +132,46 @@ test('a disk is looked into by a process of its own, and copied into the new mac
   expect(running.app.machine(machine).record?.disks).toMatchObject([{ format: 'qcow2', mode: 'persistent' }]);
 });
 
+test('a checkpoint dragged out outlives its machine: dropped in again, it goes on', async () => {
+  await using running = await runApp(browser);
+  const { standIn, window } = running;
+  const machine = await create(running, 'Debian');
+  await machineCall(running, machine, 'start');
+  await waitForOutput(running, machine, 'root@afterimage:~# ');
+  await waitForOutput(running, machine, '42718\r\n', 'echo precious > /tmp/kept; echo $((40000 + 2718))\r');
+  const taken = await machineCall(running, machine, 'checkpoint', { name: 'on the way' });
+  const { id } = taken.result as unknown as { id: string };
+  expect(await running.call('start-drag', { machine, id })).toMatchObject({ result: { started: false } });
+  expect(await running.call('prepare-drag', { machine, id })).toMatchObject({ ok: true });
+  expect(await running.call('start-drag', { machine, id })).toMatchObject({ result: { started: true } });
+  const [dragged] = window.webContents.dragged;
+  expect(path.basename(dragged!.file)).toBe('Debian - on the way.afterimage-checkpoint');
+  // Where the user let go of it.
+  const kept = path.join(running.folder, 'kept.afterimage-checkpoint');
+  await copyFile(dragged!.file, kept);
+
+  expect(await running.call('delete-machine', { machine })).toMatchObject({ ok: true });
+  expect(standIn.trashed).toEqual([path.join(running.library, 'debian')]);
+  await expect.poll(() => running.app.machines.view().machines.length).toBe(0);
+
+  const dropped = await window.page.evaluate(file => {
+    const { afterimage } = globalThis as unknown as {
+      afterimage: { droppedFile(file: File): Promise<{ result: { token: string } }> };
+    };
+    return afterimage.droppedFile(Object.assign(new File(['x'], 'kept'), { standInPath: file }));
+  }, kept);
+  const { token } = dropped.result;
+  expect(await running.call('preview-file', { file: token })).toMatchObject({
+    result: { kind: 'checkpoint', preview: { name: 'on the way', machineName: 'Debian', memory: MEMORY } },
+  });
+  const imported = await running.call('import-checkpoint', { file: token, name: 'Again', start: true });
+  expect(imported).toMatchObject({ ok: true, result: { name: 'Again' } });
+  const { machine: again } = imported.result as unknown as { machine: string };
+  const shown = await waitForOutput(running, again, 'precious\r\n', 'cat /tmp/kept\r');
+  expect(shown).toContain('precious');
+  await machineCall(running, again, 'stop', { force: true });
+});
+
 describe('the program', () => {
   test('is one: a second instance hands over its files and ends', async () => {
     await using running = await runApp(browser);
@@ -181,6 +224,18 @@ describe('the program', () => {
     standIn.item(standIn.trayMenu, 'Open Afterimage').click?.();
     await expect.poll(() => standIn.windows.length).toBe(1);
     expect(standIn.windows[0]?.maximized).toBe(true);
+  });
+
+  test('takes a console out into a window of its own', async () => {
+    await using running = await runApp(browser);
+    const machine = await create(running, 'Debian');
+    expect(await running.call('detach-console', { machine })).toMatchObject({ ok: true });
+    await expect.poll(() => running.standIn.windows.length).toBe(2);
+    const detached = running.standIn.windows[1]!;
+    await expect.poll(() => detached.webContents.getURL()).toBe(`app://afterimage/#/console/${machine}`);
+    expect(detached.options.webPreferences).toMatchObject({ sandbox: true, contextIsolation: true });
+    await detached.close();
+    expect(await running.call('library')).toMatchObject({ ok: true });
   });
 
   test('that is the second does nothing but end', async () => {

@@ -302,7 +302,7 @@ describe('who may ask', () => {
     const { ipcMain } = running.standIn;
     const { sender } = own();
     for (const [what, event] of [
-      ['a frame in our page', { sender, senderFrame: { url: 'app://afterimage/' } }],
+      ['a frame in our page', { sender, senderFrame: { url: 'app://afterimage/', parent: sender.mainFrame } }],
       ['no frame any more', { sender, senderFrame: null }],
       ['another page in our window', frameAt('https://evil.example/')],
       ['a page of a similar name', frameAt('app://afterimage.evil.example/')],
@@ -332,7 +332,7 @@ describe('who may ask', () => {
 
   /** As if our window had gone there. */
   function frameAt(url: string) {
-    const mainFrame = { url };
+    const mainFrame = { url, parent: null };
     const sender = { id: running.window.webContents.id, mainFrame };
     return { sender, senderFrame: mainFrame };
   }

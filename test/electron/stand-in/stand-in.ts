@@ -1,6 +1,7 @@
 // Electron for tests, on a computer without its program: windows are pages of Chromium, utility processes are child
 // processes, and everything that only shows something remembers it. The app's main and preload code runs unchanged.
 import { fork } from 'node:child_process';
+import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Browser } from 'playwright-core';
@@ -234,6 +235,7 @@ export class StandIn {
         showItemInFolder: (item: string) => void standIn.revealed.push(item),
         trashItem: async (item: string) => {
           if (!standIn.canTrash) throw new Error('no trash');
+          await rename(item, `${item}.in-the-trash`);
           standIn.trashed.push(item);
         },
       },

@@ -37,7 +37,7 @@ export class StandInPort extends EventEmitter {
 export class StandInContents extends EventEmitter {
   readonly id: number;
   readonly #standIn: StandIn;
-  readonly mainFrame: { readonly url: string };
+  readonly mainFrame: { readonly url: string; readonly parent: null };
   readonly dragged: { readonly file: string }[] = [];
   openHandler: ((details: { url: string }) => { action: string }) | undefined;
   page: Page | undefined;
@@ -52,6 +52,7 @@ export class StandInContents extends EventEmitter {
     this.#standIn = standIn;
     const current = () => this.url;
     this.mainFrame = {
+      parent: null,
       get url() {
         return current();
       },
@@ -95,7 +96,7 @@ export class StandInContents extends EventEmitter {
       .catch(() => {});
   }
 
-  trusted(): { sender: StandInContents; senderFrame: { readonly url: string } } {
+  trusted(): { sender: StandInContents; senderFrame: { readonly url: string; readonly parent: null } } {
     return { sender: this, senderFrame: this.mainFrame };
   }
 
