@@ -11,13 +11,15 @@ export interface GenerationParts {
 
 /**
  * 16 bytes that differ between any two lives of a machine that began in the same state. When they change, the interrupt
- * is raised until the guest has looked at them.
+ * is raised until the guest has looked at them. A guest that has not looked at the former ones is not told: it has taken
+ * nothing from them, and Linux's driver, met by an interrupt while it is being set up, falls over.
  */
 export class GenerationId implements MmioDevice, Saves<GenerationState> {
   readonly name = 'vmgenid';
   readonly #irq: IrqLine;
   #generation: Uint8Array;
   #changed = false;
+  #known = false;
 
   /** @param generation 16 random bytes */
   constructor(parts: GenerationParts, generation: Uint8Array) {
@@ -28,17 +30,19 @@ export class GenerationId implements MmioDevice, Saves<GenerationState> {
   static restore(parts: GenerationParts, state: GenerationState): GenerationId {
     const device = new GenerationId(parts, state.generation);
     device.#changed = state.changed;
+    device.#known = state.known;
     parts.irq.set(state.changed);
     return device;
   }
 
   save(): GenerationState {
-    return { generation: this.#generation.slice(), changed: this.#changed };
+    return { generation: this.#generation.slice(), changed: this.#changed, known: this.#known };
   }
 
   /** The machine goes on as another one. */
   renew(generation: Uint8Array): void {
     this.#generation = checked(generation);
+    if (!this.#known) return;
     this.#changed = true;
     this.#irq.set(true);
   }
@@ -46,11 +50,13 @@ export class GenerationId implements MmioDevice, Saves<GenerationState> {
   /** A guest that starts anew has nothing to be told. */
   reset(): void {
     this.#acknowledge();
+    this.#known = false;
   }
 
   read(offset: number, width: AccessWidth): number {
     if (offset >= GENERATION_BYTES) return 0;
     this.#acknowledge();
+    this.#known = true;
     let value = 0;
     // The bus makes two accesses of one of 8 bytes.
     for (let i = Math.min(width, 4) - 1; i >= 0; i -= 1) value = value * 256 + (this.#generation[offset + i] ?? 0);

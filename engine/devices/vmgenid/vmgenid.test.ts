@@ -2,6 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { deviceContract } from '../../../test/contract/device.ts';
 import { TestLine } from '../../../test/contract/parts.ts';
+import { bool, bytesOf as bytesOfCount } from '../../state/kinds.ts';
+import { decode, encode, section } from '../../state/section.ts';
 import { GenerationId } from './device.ts';
 import { generationSection } from './state.ts';
 
@@ -48,11 +50,28 @@ describe('a generation', () => {
 
   it('that the guest has not looked at goes on interrupting after a restore', () => {
     const first = new GenerationId({ irq: new TestLine() }, OLD);
+    first.read(0, 4);
     first.renew(NEW);
     const irq = new TestLine();
     const device = GenerationId.restore({ irq }, first.save());
     expect(irq.level).toBe(true);
     expect(bytesOf(device)).toEqual([...NEW]);
+  });
+
+  it('does not interrupt a guest that has not looked at any yet, or has started anew', () => {
+    const irq = new TestLine();
+    const device = new GenerationId({ irq }, OLD);
+    device.renew(NEW);
+    expect([irq.level, bytesOf(device)]).toEqual([false, [...NEW]]);
+    device.reset();
+    device.renew(OLD);
+    expect([irq.level, bytesOf(device)]).toEqual([false, [...OLD]]);
+  });
+
+  it('of the first version of its state is taken for known', () => {
+    const saved = new GenerationId({ irq: new TestLine() }, OLD).save();
+    const first = section('vmgenid', { version: 1, oldest: 1 }, { generation: bytesOfCount(16), changed: bool });
+    expect(decode(generationSection, encode(first, saved))).toEqual({ ...saved, known: true });
   });
 
   it('has 16 bytes', () => {
