@@ -47,7 +47,7 @@ export class Windows {
   openConsole(machine: string, title: string): void {
     const window = this.#create({ ...CONSOLE_SIZE, title });
     window.once('ready-to-show', () => window.show());
-    void window.loadURL(`${ORIGIN}/#/console/${machine}`);
+    void load(window, `${ORIGIN}/#/console/${machine}`);
   }
 
   async #open(): Promise<{ window: BrowserWindow; loaded: Promise<void> }> {
@@ -61,7 +61,7 @@ export class Windows {
     window.on('closed', () => {
       this.#main = undefined;
     });
-    const loaded = window.loadURL(`${ORIGIN}/`);
+    const loaded = load(window, `${ORIGIN}/`);
     return { window, loaded };
   }
 
@@ -86,4 +86,9 @@ export class Windows {
     opened(window);
     return window;
   }
+}
+
+/** Fulfilled when the page is there, or will never be: a window can be closed while it loads. */
+async function load(window: BrowserWindow, address: string): Promise<void> {
+  await window.loadURL(address).catch(() => {});
 }
