@@ -1,4 +1,5 @@
 // Memory and disks of a running machine of the library, worked on from the command line while the guest looks on.
+import { truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { Command, endOf } from '../cli/command.ts';
@@ -72,4 +73,40 @@ it('layers of disks are put on, committed, streamed, compacted, checked and made
   const done = jobs.filter(({ state }) => state === 'done').map(({ kind }) => kind);
   expect(done.sort()).toEqual(['check', 'commit', 'compact', 'overlay', 'resize', 'stream']);
   await ok('stop', 'm');
+});
+
+it('checkpoints are kept in memory and on raw media, moved, protected, deleted; a killed process loses none', async () => {
+  const { run, ok, json } = await runningMachine('--disk', '16M');
+  const medium = path.join(temporaryFolder(), 'medium.raw');
+  writeFileSync(medium, '');
+  truncateSync(medium, 256 * 2 ** 20);
+  const first = await json('checkpoint', 'm', '--name', 'first');
+  const quick = await json('checkpoint', 'm', '--name', 'quick', '--store', 'ram');
+  expect(quick).toMatchObject({ parent: first.id });
+  await ok('checkpoint', 'm', '--name', 'on a medium', '--store', `raw:${medium}`);
+  expect(await ok('tree', 'm')).toMatch(/first.*\n.*quick.*\[ram, until the machine ends\]\n.*on a medium.*\[raw\] ◀/);
+  await ok('edit-checkpoint', 'm', 'quick', '--store', 'file', '--name', 'kept', '--note', 'a note', '--protect');
+  expect((await json('tree', 'm')).nodes).toMatchObject([{}, { name: 'kept', note: 'a note', store: 'file' }, {}]);
+  expect(await run('delete-checkpoint', 'm', 'kept')).toMatchObject({
+    status: 1,
+    err: expect.stringContaining('protected'),
+  });
+  await ok('edit-checkpoint', 'm', 'kept', '--unprotect');
+  expect(await json('delete-checkpoint', 'm', 'first')).toEqual({ deleted: [first.id] });
+  expect(await ok('tree', 'm', '--verify')).toMatch(/all can be restored/);
+
+  const taking = run('checkpoint', 'm', '--name', 'never', '--full');
+  await new Promise(resolve => setTimeout(resolve, 300));
+  const [{ status }] = (await json('list')).machines;
+  process.kill(status.pid, 'SIGKILL');
+  const end = await taking;
+  expect(await ok('list')).toMatch(/m +off/);
+  const { nodes } = (await json('tree', 'm')) as { nodes: { name: string }[] };
+  // It may have been complete before.
+  const names = ['kept', 'on a medium', ...(end.status === 0 ? ['never'] : [])];
+  expect(nodes.map(({ name }) => name)).toEqual(names);
+  expect(await ok('tree', 'm', '--verify')).toMatch(/all can be restored/);
+  await ok('restore', 'm', 'kept');
+  expect(await ok('exec', 'm', '--', 'echo alive')).toBe('alive\n');
+  expect((await json('delete-checkpoint', 'm', 'kept', '--subtree')).deleted.length).toBeGreaterThanOrEqual(2);
 });
