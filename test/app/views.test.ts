@@ -45,17 +45,22 @@ test('memory is virtualized, disks are layered and committed, branches are compa
 
   // Two branches from one checkpoint, one of which is deleted again.
   await tab(/Checkpoints/);
+  // Not the row of one that is still being taken, which has its name too.
+  const node = (name: string) =>
+    page.locator('.line:not(.taking)').filter({ has: page.locator('.name').getByText(name, { exact: true }) });
   const take = async (name: string) => {
     await page.getByRole('textbox', { name: 'Name' }).fill(name);
     await page.keyboard.press('Enter');
-    await page.locator('.name').getByText(name, { exact: true }).waitFor();
+    await node(name).waitFor();
   };
-  const node = (name: string) =>
-    page.getByRole('treeitem').filter({ has: page.locator('.name').getByText(name, { exact: true }) });
+  // A row is there a moment before its checkpoint has ended.
+  const taken = (name: string) => page.getByText(`Checkpoint “${name}” taken`).waitFor();
   await page.getByRole('button', { name: 'Take the first checkpoint' }).click();
   await take('root');
+  await taken('root');
   await node('Now').getByRole('button').click();
   await take('left');
+  await taken('left');
   await node('root').click();
   await page.getByRole('button', { name: 'Branch' }).click();
   await take('right');
