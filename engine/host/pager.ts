@@ -1,5 +1,6 @@
 // Brings the pages of a lazy restore (C17) from the checkpoint's files into machine memory: the one that the hart waits
 // for first, then the recorded working set, then all others. On the I/O thread.
+import { PAGE_SIZE } from '../base/addresses.ts';
 import { AfterimageError } from '../base/errors.ts';
 import { PageSources } from '../checkpoint/page-sources.ts';
 import type { CheckpointReader } from '../checkpoint/reader.ts';
@@ -66,14 +67,16 @@ export class Pager {
     this.#parts = parts;
     this.#now = parts.now ?? (() => performance.now());
     this.#absent = new AbsentPages(tables);
-    this.#sources = new PageSources(reader, MEMORY);
-    if (this.#sources.pages !== tables.ramPages) {
+    const { bytes } = reader.spaces[MEMORY]!;
+    // Before anything of that size is made: it may be up to 64 GiB.
+    if (bytes !== tables.ramPages * PAGE_SIZE) {
       throw new AfterimageError('corrupt', 'The checkpoint is of a machine with another size of memory', {
         file: reader.files[0]!.name,
-        pages: this.#sources.pages,
-        expected: tables.ramPages,
+        bytes,
+        expected: tables.ramPages * PAGE_SIZE,
       });
     }
+    this.#sources = new PageSources(reader, MEMORY);
     this.#absent.begin(this.#sources.stored(), RESTORED_EPOCH);
   }
 
