@@ -201,6 +201,11 @@ export class MachineActions {
         ? [{ text: MACHINE.reveal, icon: 'folder' as const, run: () => void this.reveal(session) }]
         : []),
       LINE,
+      {
+        text: MACHINE.configure,
+        icon: 'gear',
+        run: () => this.#application.dialogs.show({ kind: 'configure', machine: session.id }),
+      },
       { text: MACHINE.rename, icon: 'edit', run: () => void this.rename(session) },
       { text: MACHINE.duplicate, icon: 'copy', unavailable: onlyOff, run: () => void this.duplicate(session) },
       { text: MACHINE.remove, icon: 'trash', danger: true, run: () => this.remove(session) },

@@ -39,6 +39,7 @@ export type OpenDialog =
   | { readonly kind: 'import'; readonly file: ChosenFile }
   | { readonly kind: 'delete'; readonly machine: Identity }
   | { readonly kind: 'checkpoint'; readonly machine: Identity }
+  | { readonly kind: 'configure'; readonly machine: Identity }
   | { readonly kind: 'palette' }
   | { readonly kind: 'shortcuts' };
 

@@ -73,3 +73,17 @@ export const CREATE = {
   },
   uploading: (name: string, percent: number) => `Reading “${name}”, ${percent} %`,
 } as const;
+
+export const CONFIGURE = {
+  title: (name: string) => `Settings of “${name}”`,
+  memoryOnlyOff: 'Can be changed while the machine is off.',
+  interval: 'While it runs',
+  every: (minutes: number) => `Every ${minutes} minutes`,
+  beforeStop: 'Before it is shut down',
+  beforeRestore: 'Before it goes back to another checkpoint',
+  beforeRestoreHint: 'So that going back can be undone.',
+  retained: { last: 'Keep the newest', hourly: 'One an hour, for', daily: 'One a day, for' },
+  retainedHint: 'Automatic ones beyond these are deleted; those that you took or kept never are.',
+  retainedProblem: (most: number) => `0 to ${most}.`,
+  confirm: 'Save',
+} as const;

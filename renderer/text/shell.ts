@@ -9,6 +9,8 @@ export const TABS: Readonly<Record<MachineTab, string>> = {
 };
 
 export const SHELL = {
+  viewFailed: 'This view has failed',
+  viewAgain: 'Show it again',
   navigation: 'Main',
   library: 'Machines',
   openNavigation: 'Open navigation',
@@ -49,6 +51,7 @@ export const MACHINE = {
   restart: 'Restart',
   checkpoint: 'Checkpoint',
   checkpointNamed: 'Checkpoint with name and note…',
+  configure: 'Settings…',
   rename: 'Rename…',
   duplicate: 'Duplicate…',
   remove: 'Delete…',

@@ -40,6 +40,23 @@ const PLACES: readonly Place[] = [
     },
   },
   {
+    name: 'settings of a machine',
+    path: CONSOLE,
+    prepare: async page => {
+      await page.locator('main header').getByRole('button', { name: 'More actions' }).click();
+      await page.getByRole('menuitem', { name: 'Settings' }).click();
+      await page.getByRole('dialog').waitFor();
+    },
+  },
+  {
+    name: 'a checkpoint with a name',
+    path: CONSOLE,
+    prepare: async page => {
+      await page.locator('main header').getByRole('button', { name: 'More actions' }).click();
+      await page.getByRole('menuitem', { name: 'Checkpoint with name' }).click();
+    },
+  },
+  {
     name: 'a menu, with a message beside it',
     path: CONSOLE,
     prepare: async page => {

@@ -14,8 +14,13 @@ declare global {
 /** A busy machine is slow; only a hang meets this. */
 const PATIENCE_MILLISECONDS = 60_000;
 
+export interface ShellOptions extends PageOptions {
+  /** Errors of the page are what the test is about. */
+  readonly expectProblems?: boolean;
+}
+
 /** One server and one browser for all tests of a file; pages are closed after each, and must have had no problem. */
-export function useShell(): (path?: string, options?: PageOptions) => Promise<Page> {
+export function useShell(): (path?: string, options?: ShellOptions) => Promise<Page> {
   let server: ShellServer;
   let browser: Browser;
   let opened: { readonly page: Page; readonly problems: string[] }[] = [];
@@ -36,7 +41,7 @@ export function useShell(): (path?: string, options?: PageOptions) => Promise<Pa
 
   return async (path = '', options = {}) => {
     const one = await openPage(browser, server.address + path, { now: NOW, ...options });
-    opened.push(one);
+    opened.push(options.expectProblems === true ? { ...one, problems: [] } : one);
     one.page.setDefaultTimeout(PATIENCE_MILLISECONDS);
     await one.page.locator('h1, h2').first().waitFor();
     return one.page;

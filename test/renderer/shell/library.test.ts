@@ -65,3 +65,15 @@ test('names are shown as text, whatever is in them', async () => {
   expect(await page.locator('b, img').count()).toBe(0);
   expect(await page.evaluate('window.broken')).toBeUndefined();
 });
+
+test('a view that fails says so, and the others are still there', async () => {
+  const page = await open('', { expectProblems: true });
+  await page.evaluate(() => {
+    const [first] = scripted.machines;
+    const screen = { columns: 80, rows: 24, lines: 5 as never };
+    scripted.emit({ event: 'library', library: { folder: '/x', machines: [{ ...first!, screen }] } });
+  });
+  await page.getByText('This view has failed').waitFor();
+  await page.getByRole('navigation').getByRole('link', { name: 'Settings' }).click();
+  await page.getByRole('heading', { name: 'Settings', level: 1 }).waitFor();
+});

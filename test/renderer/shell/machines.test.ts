@@ -121,3 +121,31 @@ test('deleting tells what will go', async () => {
   await dialog.getByRole('button', { name: 'Move to trash' }).click();
   await expect.poll(() => page.getByRole('article').count()).toBe(4);
 });
+
+test('settings of a machine: memory only while it is off, automatic checkpoints always', async () => {
+  const page = await open(CONSOLE);
+  await page.locator('main header').getByRole('button', { name: 'More actions' }).click();
+  await page.getByRole('menuitem', { name: 'Settings' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Settings of “Debian”' });
+  await dialog.waitFor();
+  expect(await dialog.getByLabel('Memory').isDisabled()).toBe(true);
+  await dialog.getByLabel('While it runs').selectOption('15');
+  await dialog.getByLabel('Keep the newest').fill('many');
+  expect(await dialog.getByRole('button', { name: 'Save' }).isDisabled()).toBe(true);
+  await dialog.getByLabel('Keep the newest').fill('5');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  expect(await lastCall(page)).toEqual({
+    name: 'configure',
+    arguments: {
+      change: {
+        automatic: {
+          everyMinutes: 15,
+          beforeStop: false,
+          beforeRestore: true,
+          retention: { last: 5, hourly: 24, daily: 14 },
+        },
+      },
+    },
+  });
+});
