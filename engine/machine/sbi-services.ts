@@ -38,7 +38,11 @@ export function sbiServices(around: SbiSurroundings): SbiServices {
       read: into => around.console.read(into),
     },
     setTimer: (_hart, ticks) => core.writeMachineCsr(CSR_STIMECMP, ticks),
-    sendInterrupt: () => core.writeMachineCsr(CSR_MIP, core.readCsr(CSR_MIP) | SSIP),
+    sendInterrupt: () => {
+      // What devices drive at this moment must not become a bit that nobody clears.
+      const software = core.readMachineCsr(CSR_MIP) & ~core.word64(core.layout.MIP_PINS);
+      core.writeMachineCsr(CSR_MIP, software | SSIP);
+    },
     fence: (_harts, fence) => {
       if (fence.kind === 'instructions') core.dropStaleCode();
       else core.flushTranslations();
