@@ -20,6 +20,8 @@ class Parent {
   readonly events: DiskJobEvent[] = [];
   readonly sizes: number[] = [];
   active = 'base.qcow2';
+  /** It records nothing any more. */
+  deaf = false;
   live!: LiveDisk;
   jobs!: DiskJobs;
 
@@ -53,7 +55,7 @@ class Parent {
   #hear(event: DiskJobEvent): void {
     this.events.push(event);
     if (event.kind === 'disk-job') this.reports.push(event);
-    if (event.kind !== 'disk-active') return;
+    if (event.kind !== 'disk-active' || this.deaf) return;
     this.active = event.file;
     this.jobs.obey({ kind: 'disk-recorded', disk: 0 });
   }
@@ -123,6 +125,19 @@ it('does every job, says what came of it, and the content stays', async () => {
   expect(readdirSync(parent.folder).filter(name => /\.(job|partial)/.test(name))).toEqual([]);
   await parent.live.flush();
   expect(await qemuCheck(parent.at('base.qcow2'))).toMatchObject({ corruptions: 0, leaks: 0 });
+});
+
+it('ends with the machine, however far the switch to another layer has come', async () => {
+  for (let rounds = 0; rounds < 8; rounds++) {
+    const parent = await Parent.create();
+    await parent.run({ job: 'overlay' });
+    parent.deaf = true;
+    parent.start({ job: 'commit' });
+    // Each round a little later.
+    for (let turn = 0; turn < rounds * 3; turn++) await new Promise(resolve => setImmediate(resolve));
+    await parent.jobs.finish();
+    expect(['failed', 'cancelled']).toContain((await parent.ended()).state);
+  }
 });
 
 it('is as slow as it is told, says how fast it goes, and can be cancelled', async () => {

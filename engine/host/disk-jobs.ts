@@ -27,6 +27,8 @@ export class DiskJobs {
   readonly #jobs = new Map<number, Job>();
   readonly #ended = new Map<number, Promise<void>>();
   readonly #recording = new Map<number, PromiseWithResolvers<void>>();
+  /** Why nothing is recorded any more. */
+  #gone: AfterimageError | undefined;
   /** What is done with bitmaps, which no job may cross. */
   readonly #bitmaps = new Set<Promise<void>>();
 
@@ -97,8 +99,8 @@ export class DiskJobs {
   async finish(): Promise<void> {
     for (const job of this.#jobs.values()) job.cancel();
     // Nobody records any more; a switch that waits for that fails.
-    const gone = new AfterimageError('state', 'The machine ended before its new layer was recorded');
-    for (const { reject } of this.#recording.values()) reject(gone);
+    this.#gone = new AfterimageError('state', 'The machine ended before its new layer was recorded');
+    for (const { reject } of this.#recording.values()) reject(this.#gone);
     await Promise.all([...this.#ended.values(), ...this.#bitmaps]);
   }
 
@@ -187,6 +189,7 @@ export class DiskJobs {
 
   /** Returns when the parent has made durable which file the machine's disk is. */
   async #record(disk: number, file: string, format: DiskFormat): Promise<void> {
+    if (this.#gone !== undefined) throw this.#gone;
     const recorded = Promise.withResolvers<void>();
     this.#recording.set(disk, recorded);
     try {
