@@ -250,6 +250,8 @@ export class Engine {
 
   async #openAll(settings: MachineSettings, resume: Resume | undefined): Promise<void> {
     if (settings.consoleSize !== undefined) this.#control.setConsoleSize(settings.consoleSize, this.#hartBell);
+    // Its modules load while files are opened and the core is compiled.
+    this.#parts.harts.prepare();
     const coreModule = await this.#parts.loadCore();
     const software = resume === undefined ? readSoftware(settings.boot) : undefined;
     const disks: Disk[] = [];
