@@ -1,17 +1,19 @@
 // What can be done with a layer, and why what cannot be done cannot.
 import type { DiskJobKind, DiskView, LayerView, Verdict } from '../../../engine/api/control.ts';
+import { layerName } from './chain-layout.ts';
 
 export interface LayerAction {
   readonly kind: DiskJobKind;
   readonly verdict: Verdict;
 }
 
-/** A reason as the host gives it, with the names of checkpoints in place of their identities. */
+/** A reason as the host gives it, with names in place of identities and paths. */
 export function namedReason(reason: string, disk: DiskView): string {
   let named = reason;
   for (const { by, id, name } of disk.layers.flatMap(layer => layer.neededBy)) {
     if (by === 'checkpoint' && name !== undefined) named = named.replaceAll(id, () => `“${name}”`);
   }
+  for (const { path } of disk.layers) named = named.replaceAll(path, () => layerName(path));
   return named;
 }
 

@@ -95,11 +95,21 @@ export class DisksState {
       new Map((views ?? []).flatMap(disk => disk.layers.map(layer => [layer.path, layer.allocatedSize])));
     const before = sizes(this.#disks);
     const after = sizes(disks);
+    this.#followActive(disks);
     this.#disks = disks;
     // What is allocated elsewhere is drawn anew; the rest keeps its picture.
     const changed = (path: string) => before.get(path) !== after.get(path);
     this.#asked = new Set([...this.#asked].filter(path => !changed(path)));
     this.#ranges = new Map([...this.#ranges].filter(([path]) => !changed(path)));
+  }
+
+  /** Who looks at the layer that the guest writes to goes on to the one that has taken its place. */
+  #followActive(disks: readonly DiskView[]): void {
+    const { selected } = this;
+    const before = this.#disks?.find(disk => disk.disk === selected?.disk);
+    const after = disks.find(disk => disk.disk === selected?.disk);
+    if (selected === undefined || before?.active !== selected.path || after === undefined) return;
+    if (after.active !== before.active) this.selected = { disk: after.disk, path: after.active };
   }
 
   /** Returns what ends it. */

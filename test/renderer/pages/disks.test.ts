@@ -96,6 +96,13 @@ test('a refused job keeps its reason in the dialog, and cannot be started', asyn
   expect(await dialog.getByRole('button', { name: 'Stream' }).isDisabled()).toBe(true);
 });
 
+test('the details go on with the layer that takes the place of the active one', async () => {
+  const page = await openDisks();
+  await page.getByRole('heading', { name: 'root-9.qcow2' }).waitFor();
+  await page.evaluate(() => stage.machine.switchLayer('disks/root-3.qcow2'));
+  await page.getByRole('heading', { name: 'root-3.qcow2' }).waitFor();
+});
+
 test('layers that change are drawn anew', async () => {
   const page = await openDisks();
   await page.evaluate(() => stage.machine.dropLayer('disks/root-7.qcow2'));

@@ -68,6 +68,12 @@ export class ScriptedMachine {
     this.status = { ...this.status, ...(last && { position: last.id }) };
   }
 
+  /** As if a job had made another layer of the first disk the active one. */
+  switchLayer(active: string): void {
+    this.disks = this.disks.map(disk => (disk.disk === 0 ? { ...disk, active } : disk));
+    this.#emit({ event: 'disks' });
+  }
+
   /** As if a job had removed a layer. */
   dropLayer(path: string): void {
     this.disks = this.disks.map(disk => ({ ...disk, layers: disk.layers.filter(layer => layer.path !== path) }));

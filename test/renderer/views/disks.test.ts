@@ -80,6 +80,7 @@ test('reasons name checkpoints instead of their identities', () => {
   });
   const disk = { ...DISK, layers: [needed] };
   expect(namedReason(`checkpoint ${id} needs it`, disk)).toBe('checkpoint “$& upgrade” needs it');
+  expect(namedReason('disks/x stands on it', disk)).toBe('x stands on it');
   expect(namedReason('checkpoint bbb needs it', disk)).toBe('checkpoint bbb needs it');
 });
 
