@@ -85,6 +85,7 @@ export function paletteCommands(application: Application, actions: MachineAction
       shortcut: shown('library'),
       run: () => router.go({ page: 'library' }),
     },
+    { group, text: SHELL.consoles, icon: 'terminal', run: () => router.go({ page: 'consoles' }) },
     { group, text: SHELL.activity, icon: 'activity', run: () => router.go({ page: 'activity' }) },
     {
       group,

@@ -3,6 +3,7 @@
 //   #/                     the library
 //   #/machine/ID/TAB       a machine
 //   #/console/ID           nothing but a console: a window of its own
+//   #/consoles              the consoles of all machines that are on
 //   #/settings, #/activity, #/about
 import type { Identity } from '../../engine/api/machine.ts';
 
@@ -10,13 +11,13 @@ export const MACHINE_TABS = ['console', 'checkpoints', 'disks', 'memory', 'activ
 export type MachineTab = (typeof MACHINE_TABS)[number];
 
 export type Route =
-  | { readonly page: 'library' | 'settings' | 'activity' | 'about' }
+  | { readonly page: 'library' | 'consoles' | 'settings' | 'activity' | 'about' }
   | { readonly page: 'machine'; readonly machine: Identity; readonly tab: MachineTab }
   | { readonly page: 'detached'; readonly machine: Identity };
 
 export function parseRoute(fragment: string): Route {
   const [page, machine, tab] = fragment.replace(/^#\/?/, '').split('/');
-  if (page === 'settings' || page === 'activity' || page === 'about') return { page };
+  if (page === 'consoles' || page === 'settings' || page === 'activity' || page === 'about') return { page };
   if (machine !== undefined && /^[0-9a-f]{32}$/.test(machine)) {
     if (page === 'console') return { page: 'detached', machine };
     const known = MACHINE_TABS.find(one => one === tab) ?? 'console';

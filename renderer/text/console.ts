@@ -1,3 +1,9 @@
+export const CONSOLES = {
+  none: 'No machine is on',
+  noneText: 'The consoles of all machines that are on are shown here, side by side.',
+  open: (name: string) => `Open ${name}`,
+} as const;
+
 export const CONSOLE = {
   label: (name: string) => `Console of ${name}`,
   size: (columns: number, rows: number) => `${columns} × ${rows}`,

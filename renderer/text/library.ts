@@ -82,8 +82,10 @@ export const CONFIGURE = {
   beforeStop: 'Before it is shut down',
   beforeRestore: 'Before it goes back to another checkpoint',
   beforeRestoreHint: 'So that going back can be undone.',
-  retained: { last: 'Keep the newest', hourly: 'One an hour, for', daily: 'One a day, for' },
-  retainedHint: 'Automatic ones beyond these are deleted; those that you took or kept never are.',
+  retained: { last: 'Newest', hourly: 'Hours', daily: 'Days' },
+  never: 'Never',
+  retainedHint:
+    'Of automatic ones the newest so many are kept, and one of each of so many hours and days. Those that you took or kept are never deleted.',
   retainedProblem: (most: number) => `0 to ${most}.`,
   confirm: 'Save',
 } as const;

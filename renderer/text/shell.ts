@@ -19,6 +19,7 @@ export const SHELL = {
   newMachine: 'New machine',
   noMachines: 'No machines yet',
   search: 'Search or run',
+  consoles: 'Consoles',
   activity: 'Activity',
   settings: 'Settings',
   about: 'About',

@@ -27,6 +27,7 @@ const PLACES: readonly Place[] = [
   },
   { name: 'a console in its own window', path: `#/console/${identityOf(2)}` },
   { name: 'a console that is off', path: `#/machine/${identityOf(5)}/console` },
+  { name: 'consoles', path: '#/consoles' },
   { name: 'settings', path: '#/settings' },
   { name: 'about', path: '#/about' },
   { name: 'palette', path: '#/', prepare: page => page.keyboard.press('Control+K') },

@@ -120,3 +120,16 @@ test('a suspended machine says that it goes on from there', async () => {
   await page.getByText('It was suspended.').waitFor({ state: 'detached' });
   expect(await lastCall(page)).toEqual({ name: 'start', arguments: {} });
 });
+
+test('several consoles side by side, each typed at by itself', async () => {
+  const page = await open('#/consoles');
+  await expect.poll(() => page.locator('.xterm').count()).toBe(3);
+  await page.getByRole('region', { name: 'Debian' }).locator('.xterm').click();
+  await page.keyboard.type('here');
+  await page.getByRole('region', { name: 'Build server' }).locator('.xterm').click();
+  await page.keyboard.type('there');
+  await expect.poll(() => typed(page)).toBe('here');
+  expect(await page.evaluate(id => scripted.consoles.get(id)!.typed, identityOf(1))).toBe('there');
+  await page.getByRole('link', { name: 'Debian', exact: true }).last().click();
+  await page.getByRole('heading', { name: 'Debian', level: 1 }).waitFor();
+});

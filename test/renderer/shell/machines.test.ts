@@ -130,9 +130,9 @@ test('settings of a machine: memory only while it is off, automatic checkpoints 
   await dialog.waitFor();
   expect(await dialog.getByLabel('Memory').isDisabled()).toBe(true);
   await dialog.getByLabel('While it runs').selectOption('15');
-  await dialog.getByLabel('Keep the newest').fill('many');
+  await dialog.getByLabel('Newest').fill('many');
   expect(await dialog.getByRole('button', { name: 'Save' }).isDisabled()).toBe(true);
-  await dialog.getByLabel('Keep the newest').fill('5');
+  await dialog.getByLabel('Newest').fill('5');
   await dialog.getByRole('button', { name: 'Save' }).click();
   await dialog.waitFor({ state: 'detached' });
   expect(await lastCall(page)).toEqual({

@@ -63,6 +63,24 @@ const SHOTS: readonly Shot[] = [
   { name: 'checkpoints', path: `#/machine/${machine(2)}/checkpoints` },
   { name: 'disks', path: `#/machine/${machine(2)}/disks` },
   { name: 'memory', path: `#/machine/${machine(2)}/memory` },
+  {
+    name: 'configure',
+    path: `#/machine/${machine(2)}/console`,
+    prepare: async page => {
+      await page.locator('main header').getByRole('button', { name: 'More actions' }).click();
+      await page.getByRole('menuitem', { name: 'Settings' }).click();
+    },
+  },
+  {
+    name: 'navigation',
+    path: '#/',
+    prepare: page =>
+      page
+        .getByRole('button', { name: 'Open navigation' })
+        .click({ timeout: 1000 })
+        .catch(() => {}),
+  },
+  { name: 'consoles', path: '#/consoles' },
   { name: 'settings', path: '#/settings' },
   { name: 'about', path: '#/about' },
   { name: 'shortcuts', path: '#/', prepare: page => page.keyboard.press('?') },
