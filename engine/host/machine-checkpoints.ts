@@ -183,12 +183,13 @@ export class MachineCheckpoints {
     if (suspended !== undefined && going.includes(suspended)) {
       throw new AfterimageError('state', 'The machine is suspended there; start it first', { id: suspended });
     }
-    await this.#suspectLayersOf(going);
-    const deleted = subtree ? await tree.deleteSubtree(id, { merge: 'later' }) : [id];
-    if (!subtree) await tree.delete(id, { merge: 'later' });
+    await this.#lettingGo(going, async () => {
+      if (subtree) await tree.deleteSubtree(id, { merge: 'later' });
+      else await tree.delete(id, { merge: 'later' });
+    });
     this.#host.announce({ event: 'tree' });
     this.#cleanUp(tree.nodes.length === 0 ? 'all' : 'deleted checkpoints');
-    return deleted;
+    return going;
   }
 
   /** Lets automatic checkpoints go as the machine's policy wants it. */
@@ -198,8 +199,9 @@ export class MachineCheckpoints {
     const { suspended } = this.#host.folder.process;
     const going = expired(tree.nodes, policy, tree.current).filter(id => id !== suspended);
     if (going.length === 0) return;
-    await this.#suspectLayersOf(going);
-    for (const id of going) await tree.delete(id, { merge: 'later' });
+    await this.#lettingGo(going, async () => {
+      for (const id of going) await tree.delete(id, { merge: 'later' });
+    });
     this.#host.announce({ event: 'tree' });
     this.#cleanUp('old automatic checkpoints', 'when-worth');
   }
@@ -249,13 +251,18 @@ export class MachineCheckpoints {
   async ended(): Promise<void> {
     clearTimeout(this.#automatic);
     this.#host.setFact('absentPages', undefined);
+    // What was deleted while the machine built on it goes now.
+    const tree = await this.#host.tree().catch(() => undefined);
+    if (tree !== undefined && tree.hiddenBytes > 0) this.#cleanUp('deleted checkpoints', 'when-worth');
     const { temporary } = this.#host.folder.process;
     if (temporary === undefined) return;
-    for (const layer of Object.values(temporary)) {
-      await this.#host.layers.suspect(await this.#host.layers.chain(layer));
-    }
-    await this.#host.folder.change({ process: { temporary: undefined } });
-    await this.#host.layers.collect();
+    const { layers } = this.#host;
+    const left: string[] = [];
+    for (const layer of Object.values(temporary)) left.push(...(await layers.chain(layer)));
+    await this.#host.folder.change(({ process: { garbage } }) => ({
+      process: { temporary: undefined, garbage: layers.withSuspects(garbage, left) },
+    }));
+    await layers.collect();
   }
 
   /** The next automatic checkpoint; to be called when the machine starts and when its configuration changes. */
@@ -441,12 +448,16 @@ export class MachineCheckpoints {
     };
   }
 
-  async #suspectLayersOf(ids: readonly string[]): Promise<void> {
+  /** Deletes checkpoints; their layers are known as suspects before, for a crash, and after, when nobody needs them. */
+  async #lettingGo(ids: readonly string[], deletion: () => Promise<void>): Promise<void> {
     const layers: string[] = [];
     for (const id of ids) {
       const own = await this.#host.layers.ofCheckpoint(id).catch(() => []);
       for (const { path: layer } of own) layers.push(...(await this.#host.layers.chain(layer)));
     }
+    await this.#host.layers.suspect(layers);
+    await deletion();
+    // A collection that ran meanwhile has found them needed, and may have forgotten them.
     await this.#host.layers.suspect(layers);
   }
 

@@ -8,7 +8,7 @@ import { checked, type ProcessState, type StoredMachine, storedMachine } from '.
 import { AfterimageError } from '../base/errors.ts';
 import { FileLock } from './file-lock.ts';
 import { codeOf, hostError } from './host-errors.ts';
-import { readMachine, replaceMachine, syncFolder } from './machine-record.ts';
+import { partialRecord, readMachine, replaceMachine, syncFolder } from './machine-record.ts';
 import { mayBeAlive, ownIdentity } from './process-identity.ts';
 
 export const DISKS = 'disks';
@@ -46,6 +46,7 @@ export class MachineFolder {
     const lock = await FileLock.take(path.join(absolute, DISKS), 'write');
     try {
       const machine = await readMachine(absolute);
+      await rm(partialRecord(absolute), { force: true });
       return new MachineFolder(absolute, lock, machine);
     } catch (thrown) {
       lock.release();

@@ -37,6 +37,8 @@ export class MachineLayers {
   /** A checkpoint's layers never change. */
   readonly #known = new Map<string, readonly CheckpointLayer[]>();
   #collecting: Promise<unknown> = Promise.resolve();
+  /** Suspected since the present collection began: what it knows of them may be old. */
+  readonly #suspected = new Set<string>();
 
   constructor(folder: MachineFolder, tree: () => Promise<CheckpointTree>, jobs: () => readonly JobNeed[]) {
     this.#folder = folder;
@@ -141,6 +143,7 @@ export class MachineLayers {
   }
 
   withSuspects(garbage: readonly string[] = [], layers: readonly string[]): string[] | undefined {
+    for (const layer of layers) this.#suspected.add(layer);
     const all = [...new Set([...garbage, ...layers.filter(isOwnLayer)])];
     return all.length === 0 ? undefined : all;
   }
@@ -161,8 +164,8 @@ export class MachineLayers {
   }
 
   /**
-   * Deletes what was suspected and is needed by nobody; what is needed is forgotten as garbage. Deletes nothing while it
-   * cannot be known what a checkpoint needs. Returns what was deleted.
+   * Deletes what was suspected and is needed by nobody; what is needed is forgotten as garbage, so that whoever lets go of
+   * it must suspect it then. Deletes nothing while it cannot be known what a checkpoint needs. Returns what was deleted.
    */
   collect(): Promise<readonly string[]> {
     const step = this.#collecting.then(() => this.#collect());
@@ -171,6 +174,7 @@ export class MachineLayers {
   }
 
   async #collect(): Promise<string[]> {
+    this.#suspected.clear();
     const suspects = new Set(this.#folder.process.garbage ?? []);
     if (suspects.size === 0) return [];
     const deleted: string[] = [];
@@ -190,9 +194,13 @@ export class MachineLayers {
     await this.#host.flush();
     await this.#folder.change(({ process }) => ({
       // What came meanwhile stays; what is still there is needed: whoever lets go of it names it again.
-      process: { garbage: rest(process.garbage ?? [], new Set([...deleted, ...suspects])) },
+      process: { garbage: rest(process.garbage ?? [], this.#settled(deleted, suspects)) },
     }));
     return deleted;
+  }
+
+  #settled(deleted: readonly string[], needed: ReadonlySet<string>): ReadonlySet<string> {
+    return new Set([...deleted, ...[...needed].filter(name => !this.#suspected.has(name))]);
   }
 
   async #addFacts(path: string, format: LayerFormat | undefined, found: Map<string, LayerFacts>): Promise<void> {

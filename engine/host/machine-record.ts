@@ -50,10 +50,15 @@ async function readRegular(file: string): Promise<Uint8Array> {
   }
 }
 
+/** The next `machine.json` until it is complete; what is left of it is rubbish. */
+export function partialRecord(folder: string): string {
+  return path.join(folder, `${RECORD_FILE}.partial`);
+}
+
 /** Durable when it returns. */
 export async function replaceMachine(folder: string, machine: StoredMachine): Promise<void> {
   const file = path.join(folder, RECORD_FILE);
-  const partial = `${file}.partial`;
+  const partial = partialRecord(folder);
   try {
     const handle = await open(partial, 'w', 0o600);
     try {
