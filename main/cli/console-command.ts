@@ -107,7 +107,7 @@ function resultOf(end: SessionEnd, name: string): { status: number; line: string
     case 'signal':
       return { status: STATUS.signal + SIGNALS[end.signal], line: undefined };
     case 'failed':
-      return { status: STATUS.failed, line: explain(end.error) };
+      return { status: STATUS.failed, line: `${machine}: ${explain(end.error)}` };
     case 'off':
       return ofMachine(end.status, machine);
   }
@@ -118,7 +118,7 @@ function ofMachine(
   machine: string,
 ): { status: number; line: string | undefined } {
   if (state === 'failed') {
-    return { status: STATUS.failed, line: error === undefined ? `${machine} has failed` : explain(error) };
+    return { status: STATUS.failed, line: `${machine} has failed${error === undefined ? '' : `: ${explain(error)}`}` };
   }
   if (ended === undefined) return { status: STATUS.ok, line: `${machine} is off` };
   // Exit statuses have eight bits: what does not fit must not look like success.

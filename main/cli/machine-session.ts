@@ -74,7 +74,7 @@ export class MachineSession {
 
   /**
    * Shows the console until the machine is off or somebody ends the session. `begin` powers the machine on, once what
-   * it prints is heard. The terminal is as before when this returns.
+   * it prints is heard; its errors are thrown. The terminal is as before when this returns.
    */
   async run(begin: () => Promise<MachineStatus>): Promise<SessionEnd> {
     const { connection, source, terminal, output, timeoutSeconds } = this.#options;
@@ -91,7 +91,9 @@ export class MachineSession {
       this.#resize();
       this.#look(status);
     } catch (thrown) {
-      this.#fail(AfterimageError.from(thrown));
+      clearTimeout(timer);
+      await this.#finish({ kind: 'detached' });
+      throw thrown;
     }
     const end = await this.#over.promise;
     clearTimeout(timer);

@@ -1,6 +1,6 @@
 // Machines of the library on the command line, with small machines in real processes.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { putMachine, smallKernel } from '../framework/machine-library.ts';
@@ -188,7 +188,19 @@ describe('machines of the library', () => {
         .sort()
         .at(-1),
     ).toMatch(/^afterimage: cannot start 'a': .*on already/);
+    expect(await shell.run('start', 'a')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("cannot start 'a'"),
+    });
     await shell.ok('stop', 'a', '--force');
+    const kernel = smallKernel();
+    await shell.ok('create', 'b', '--kernel', kernel);
+    rmSync(kernel);
+    const { status, stderr } = await shell.run('start', 'b');
+    expect([status, stderr]).toEqual([
+      1,
+      `afterimage: cannot start 'b': ${kernel}: the file does not exist; check the path\n`,
+    ]);
   });
 
   it('a killed process is told to those at its console, and the machine can be started again', async () => {
