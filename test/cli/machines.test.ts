@@ -316,6 +316,23 @@ describe('what goes wrong', () => {
     }
   });
 
+  it('files that are no checkpoints make no machines', async () => {
+    const shell = new Shell();
+    const folder = temporaryFolder();
+    const nonsense = path.join(folder, 'nonsense.afterimage-checkpoint');
+    writeFileSync(nonsense, Buffer.alloc(100_000, 'nonsense '));
+    for (const file of [nonsense, path.join(folder, 'missing'), folder, '/dev/null']) {
+      const { status, stderr } = await shell.run('import', file, 'new');
+      expect([file, status, stderr]).toEqual([
+        file,
+        1,
+        expect.stringMatching(/^afterimage: cannot import 'new'.*: .*\n$/),
+      ]);
+      expect(stderr).toContain(file);
+    }
+    expect(await shell.list()).toEqual([]);
+  });
+
   it('a library that cannot be read is told', async () => {
     const shell = new Shell();
     writeFileSync(shell.folder, 'a file');
