@@ -37,6 +37,7 @@ const MINUTE = 60_000;
 export class MachineCheckpoints {
   readonly #host: MachineHost;
   #taking: AbortController | undefined;
+  #lastTake: Promise<unknown> = Promise.resolve();
   #automatic: NodeJS.Timeout | undefined;
   /** Formats of layers by their paths, as far as the record has named them. */
   readonly #formats = new Map<string, LayerFormat>();
@@ -47,9 +48,21 @@ export class MachineCheckpoints {
 
   /** @throws AfterimageError; the machine runs on */
   async take(given: TakeArguments): Promise<TakenCheckpoint> {
+    if (this.#taking !== undefined) throw new AfterimageError('state', 'A checkpoint is being taken already');
+    const taken = this.#take(given);
+    this.#lastTake = taken.catch(() => undefined);
+    return await taken;
+  }
+
+  /** For a checkpoint that is a step of something else: after the one that is being taken. */
+  async #takeNext(given: TakeArguments): Promise<TakenCheckpoint> {
+    while (this.#taking !== undefined) await this.#lastTake;
+    return await this.take(given);
+  }
+
+  async #take(given: TakeArguments): Promise<TakenCheckpoint> {
     const { folder, power, stores, console } = this.#host;
     const { engine } = power;
-    if (this.#taking !== undefined) throw new AfterimageError('state', 'A checkpoint is being taken already');
     const taking = new AbortController();
     this.#taking = taking;
     try {
@@ -102,7 +115,7 @@ export class MachineCheckpoints {
     if (!paused) power.pause();
     let id: string;
     try {
-      ({ id } = await this.take({ name: `Suspended ${nameOfNow()}`, origin: 'manual' }));
+      ({ id } = await this.#takeNext({ name: `Suspended ${nameOfNow()}`, origin: 'manual' }));
       await folder.change({ process: { suspended: id } });
     } catch (thrown) {
       if (!paused && power.on) power.resume();
@@ -143,7 +156,7 @@ export class MachineCheckpoints {
     if (!power.on) return;
     if (power.paused) throw new AfterimageError('state', 'The machine is paused; resume it, or force it off');
     refuseUnlessAtPrompt(console);
-    if (folder.record.automatic.beforeStop) await this.take({ name: 'Before power-off', origin: 'automatic' });
+    if (folder.record.automatic.beforeStop) await this.#takeNext({ name: 'Before power-off', origin: 'automatic' });
     await askToPowerOff({ console, over: power.over(), timeoutSeconds });
   }
 
@@ -160,7 +173,7 @@ export class MachineCheckpoints {
       if (keepCurrent === true || (folder.record.automatic.beforeRestore && power.on)) {
         if (!power.on) throw new AfterimageError('state', 'The machine is off: it has no state to keep');
         const origin = keepCurrent === true ? 'manual' : 'automatic';
-        ({ id: kept } = await this.take({ name: `Before going back, ${nameOfNow()}`, origin }));
+        ({ id: kept } = await this.#takeNext({ name: `Before going back, ${nameOfNow()}`, origin }));
       }
       await power.cut();
       await this.#moveTo(id, reader);
