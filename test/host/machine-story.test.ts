@@ -1,5 +1,5 @@
 // @req C13-C17: a machine of the library with the default guest, through the process that owns its folder.
-import { cpSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -291,6 +291,46 @@ test('a temporary disk is part of checkpoints, and empty again at power-on', asy
   await machine.connection.call('stop', { force: true });
   await machine.connection.call('restore', { id, guest });
   expect(await said('head -c 7 /dev/vdb')).toBe('written');
+  await machine.connection.call('stop', { force: true });
+  expect(await problems(machine)).toEqual([]);
+});
+
+test('checkpoints in RAM are kept when they are persisted, those on a raw medium are there in the next process', async () => {
+  const medium = path.join(place, 'medium.raw');
+  writeFileSync(medium, '');
+  truncateSync(medium, 512 * MIB);
+  await machine.connection.call('start', { guest, fresh: true });
+  await said('echo stores > /data/stores; sync');
+  const inRam = await machine.connection.call('checkpoint', { store: 'ram', name: 'in RAM' });
+  const onMedium = await machine.connection.call('checkpoint', { store: `raw:${medium}`, name: 'on a medium' });
+  const lost = await machine.connection.call('checkpoint', { store: 'ram', name: 'lost' });
+  const stores = async () => {
+    const { nodes } = await machine.connection.call('tree', {});
+    return Object.fromEntries(nodes.map(({ id, store, durable }) => [id, [store, durable]]));
+  };
+  expect(await stores()).toMatchObject({
+    [inRam.id]: ['ram', false],
+    [onMedium.id]: ['raw', true],
+    [lost.id]: ['ram', false],
+  });
+  await machine.connection.call('persist-checkpoint', { id: inRam.id, store: 'file' });
+  const note = path.join(place, 'note.txt');
+  writeFileSync(note, 'x'.repeat(4096));
+  await expect(machine.connection.call('checkpoint', { store: `raw:${note}` })).rejects.toMatchObject({
+    kind: 'state',
+  });
+  await machine.connection.call('stop', { force: true });
+  expect(await problems(machine)).toEqual([]);
+  machine.connection.close();
+  await machine.exit;
+  machine = start(folder);
+  const after = await stores();
+  expect(after).toMatchObject({ [inRam.id]: ['file', true], [onMedium.id]: ['raw', true] });
+  expect(after[lost.id]).toBeUndefined();
+  for (const { id } of [inRam, onMedium]) {
+    await machine.connection.call('restore', { id, guest });
+    expect(await said('cat /data/stores')).toBe('stores\n');
+  }
   await machine.connection.call('stop', { force: true });
   expect(await problems(machine)).toEqual([]);
 });

@@ -9,7 +9,7 @@ test('a hart that interrupts itself while a device does keeps nothing of the dev
   const { core } = new BareMachine(await coreModule());
   const services = sbiServices({ core } as SbiSurroundings);
   core.setPin(SEIP, true);
-  services.sendInterrupt(0);
+  services.sendInterrupt([0]);
   expect(core.pending & SSIP).toBe(SSIP);
   core.setPin(SEIP, false);
   expect(core.pending & (1n << BigInt(SEIP))).toBe(0n);
