@@ -1,10 +1,17 @@
-// The serial console of one machine between its engine and any number of clients. The guest never waits for a client:
-// what a slow one does not take in time it misses, beginning with the oldest. Nobody's typing is lost.
+// The serial console of one machine between its engine and any number of clients. The guest waits for clients that take
+// their time, as long as they take anything at all: what one does not take for seconds it misses, beginning with the
+// oldest. Nobody's typing is lost.
 import { INPUT_WINDOW, OUTPUT_WINDOW } from '../api/messages.ts';
 import { AfterimageError } from '../base/errors.ts';
 
 /** What is kept of the output: some thousand lines, replayed when a client attaches. */
 export const SCROLLBACK = 256 * 1024;
+/** Bytes that clients may be behind: what the engine sends unasked, twice. */
+const RING = 2 * OUTPUT_WINDOW;
+/** A client that is so far behind makes the guest wait. */
+const FAR_BEHIND = RING / 4;
+/** A client that has taken nothing for so long is not waited for. */
+const PATIENCE_MILLISECONDS = 2000;
 /** Longest piece sent at once, so that other messages get their turn. */
 const LONGEST_PIECE = 64 * 1024;
 /** Bytes typed that wait for the machine; whoever types more waits for answers. */
@@ -18,7 +25,7 @@ interface Typed {
 }
 
 export class ConsoleHub {
-  readonly #ring = new Uint8Array(SCROLLBACK);
+  readonly #ring = new Uint8Array(RING);
   /** Bytes of output since the beginning. */
   #end = 0;
   readonly #readers = new Set<ConsoleReader>();
@@ -28,6 +35,10 @@ export class ConsoleHub {
   /** Bytes sent to the machine that its queue has not taken. */
   #underway = 0;
   #send: ((bytes: Uint8Array) => void) | undefined;
+  #taken: ((count: number) => void) | undefined;
+  /** Printed, and not reported to the machine as taken. */
+  #untaken = 0;
+  #impatient: NodeJS.Timeout | undefined;
   #inputs = 0;
 
   /** Bytes of output since the beginning. */
@@ -40,15 +51,19 @@ export class ConsoleHub {
     return this.#inputs;
   }
 
-  /** A machine runs from now on: `send` takes what is typed. */
-  connect(send: (bytes: Uint8Array) => void): void {
+  /** A machine runs from now on: `send` takes what is typed, `taken` hears how much of its output may be forgotten. */
+  connect(send: (bytes: Uint8Array) => void, taken: (count: number) => void): void {
     this.#underway = 0;
     this.#send = send;
+    this.#untaken = 0;
+    this.#taken = taken;
   }
 
   /** The machine has ended, with what was typed and not taken. */
   disconnect(): void {
     this.#send = undefined;
+    this.#taken = undefined;
+    clearTimeout(this.#impatient);
     this.#underway = 0;
     this.#waitingInput = 0;
     const gone = new AfterimageError('state', 'The machine ended before it took what was typed');
@@ -57,14 +72,34 @@ export class ConsoleHub {
 
   /** The machine has printed something. */
   output(bytes: Uint8Array): void {
-    const kept = bytes.length > SCROLLBACK ? bytes.subarray(bytes.length - SCROLLBACK) : bytes;
-    const at = (this.#end + bytes.length - kept.length) % SCROLLBACK;
-    const first = Math.min(kept.length, SCROLLBACK - at);
+    const kept = bytes.length > RING ? bytes.subarray(bytes.length - RING) : bytes;
+    const at = (this.#end + bytes.length - kept.length) % RING;
+    const first = Math.min(kept.length, RING - at);
     this.#ring.set(kept.subarray(0, first), at);
     this.#ring.set(kept.subarray(first), 0);
     this.#end += bytes.length;
+    this.#untaken += bytes.length;
     for (const tap of this.#taps) tap(bytes);
     for (const reader of this.#readers) reader.pump();
+    this.settle();
+  }
+
+  /** Lets the machine print on unless a client that takes what it gets is far behind. */
+  settle(): void {
+    clearTimeout(this.#impatient);
+    if (this.#untaken === 0) return;
+    const now = performance.now();
+    const waits = [...this.#readers].some(
+      reader => this.#end - reader.position > FAR_BEHIND && reader.patience(now) > 0,
+    );
+    if (waits) {
+      const soon = Math.min(...[...this.#readers].map(reader => reader.patience(now)).filter(left => left > 0));
+      this.#impatient = setTimeout(() => this.settle(), soon + 1);
+      return;
+    }
+    const count = this.#untaken;
+    this.#untaken = 0;
+    this.#taken?.(count);
   }
 
   /** Everything printed from now on, as it comes. Returns what ends it. */
@@ -94,6 +129,7 @@ export class ConsoleHub {
 
   detach(reader: ConsoleReader): void {
     this.#readers.delete(reader);
+    this.settle();
   }
 
   /** Resolves when the machine's queue has taken the bytes. @throws AfterimageError `state` when nothing runs */
@@ -132,8 +168,8 @@ export class ConsoleHub {
 
   /** Output from a position on, as much as lies together; nothing that was overwritten is asked for. */
   piece(from: number, most: number): Uint8Array {
-    const at = from % SCROLLBACK;
-    return this.#ring.subarray(at, Math.min(at + Math.min(most, this.#end - from), SCROLLBACK));
+    const at = from % RING;
+    return this.#ring.subarray(at, Math.min(at + Math.min(most, this.#end - from), RING));
   }
 
   #forward(): void {
@@ -159,6 +195,8 @@ export class ConsoleReader {
   /** Sent, and not reported as shown. */
   #untaken = 0;
   #missed = 0;
+  /** When it last took something, or was up to date. */
+  #tookAt = performance.now();
 
   constructor(hub: ConsoleHub, send: (bytes: Uint8Array) => void, congested: () => boolean, position: number) {
     this.#hub = hub;
@@ -172,19 +210,33 @@ export class ConsoleReader {
     return this.#missed;
   }
 
+  /** Next byte of output that is to be sent. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Milliseconds that it is still waited for. */
+  patience(now: number): number {
+    return Math.max(0, this.#tookAt + PATIENCE_MILLISECONDS - now);
+  }
+
   /** The client has shown so many bytes. */
   taken(count: number): void {
     this.#untaken = Math.max(0, this.#untaken - count);
+    this.#tookAt = performance.now();
     this.pump();
+    this.#hub.settle();
   }
 
   /** Sends what the client has room for. */
   pump(): void {
-    const oldest = this.#hub.end - SCROLLBACK;
+    const oldest = this.#hub.end - RING;
     if (this.#position < oldest) {
       this.#missed += oldest - this.#position;
       this.#position = oldest;
     }
+    // What it owes nothing of, it is given time for.
+    if (this.#untaken === 0) this.#tookAt = performance.now();
     while (this.#position < this.#hub.end && !this.#congested()) {
       const room = Math.min(LONGEST_PIECE, OUTPUT_WINDOW - this.#untaken);
       if (room <= 0) return;

@@ -179,7 +179,10 @@ export class Power {
       .then(() => this.#parts.ended())
       .catch(thrown => this.#parts.warn(AfterimageError.from(thrown)))
       .then(() => this.#finish(started));
-    this.#parts.console.connect(bytes => obey({ kind: 'console-input', bytes }));
+    this.#parts.console.connect(
+      bytes => obey({ kind: 'console-input', bytes }),
+      count => obey({ kind: 'console-taken', count }),
+    );
     return { engine, send: command => obey(command), started, over };
   }
 
@@ -195,7 +198,6 @@ export class Power {
         break;
       case 'console-output':
         this.#parts.console.output(event.bytes);
-        this.#run?.send({ kind: 'console-taken', count: event.bytes.length });
         break;
       case 'console-accepted':
         this.#parts.console.accepted(event.count);
