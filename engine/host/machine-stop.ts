@@ -38,12 +38,12 @@ export function screenOf(console: ConsoleHub, size: ConsoleSize = USUAL_SIZE): S
   return { rows, columns, lines: plain.map(line => line.slice(0, Math.min(columns, LONGEST_LINE))) };
 }
 
-/** What shows a screen again, on a terminal that shows something else. */
+/** What shows a screen again, on a terminal that shows something else, perhaps in modes that what it shows has set. */
 export function screenOutput({ lines }: ScreenText): Uint8Array {
   const end = lines.findLastIndex(line => line.trim() !== '') + 1;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: text from a file does not steer the terminal
   const plain = lines.slice(0, end).map(line => line.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, ' '));
-  return new TextEncoder().encode(`\u001b[0m\u001b[2J\u001b[H${plain.join('\r\n')}`);
+  return new TextEncoder().encode(`\u001b[!p\u001b[?1049l\u001b[?2004l\u001b[0m\u001b[2J\u001b[H${plain.join('\r\n')}`);
 }
 
 export interface PowerOffParts {
