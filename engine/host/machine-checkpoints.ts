@@ -39,6 +39,8 @@ export class MachineCheckpoints {
   #taking: AbortController | undefined;
   #lastTake: Promise<unknown> = Promise.resolve();
   #automatic: NodeJS.Timeout | undefined;
+  /** The checkpoint that the machine is going back to: what is taken before must not let go of it. */
+  #goal: string | undefined;
   /** Formats of layers by their paths, as far as the record has named them. */
   readonly #formats = new Map<string, LayerFormat>();
 
@@ -169,6 +171,7 @@ export class MachineCheckpoints {
     // All that can be wrong with it is found before the present run ends.
     const reader = await this.#openToResume(id);
     let kept: string | undefined;
+    this.#goal = id;
     try {
       if (keepCurrent === true || (folder.record.automatic.beforeRestore && power.on)) {
         if (!power.on) throw new AfterimageError('state', 'The machine is off: it has no state to keep');
@@ -180,6 +183,8 @@ export class MachineCheckpoints {
     } catch (thrown) {
       await reader.close();
       throw thrown;
+    } finally {
+      this.#goal = undefined;
     }
     await this.#goOn(id, reader, { paused, guest });
     this.#schedule();
@@ -196,6 +201,9 @@ export class MachineCheckpoints {
     if (suspended !== undefined && going.includes(suspended)) {
       throw new AfterimageError('state', 'The machine is suspended there; start it first', { id: suspended });
     }
+    if (this.#goal !== undefined && going.includes(this.#goal)) {
+      throw new AfterimageError('state', 'The machine is about to go back there', { id: this.#goal });
+    }
     await this.#lettingGo(going, async () => {
       if (subtree) await tree.deleteSubtree(id, { merge: 'later' });
       else await tree.delete(id, { merge: 'later' });
@@ -210,7 +218,7 @@ export class MachineCheckpoints {
     const tree = await this.#host.tree();
     const policy = retentionPolicy(this.#host.folder.record.automatic.retention);
     const { suspended } = this.#host.folder.process;
-    const going = expired(tree.nodes, policy, tree.current).filter(id => id !== suspended);
+    const going = expired(tree.nodes, policy, tree.current).filter(id => id !== suspended && id !== this.#goal);
     if (going.length === 0) return;
     await this.#lettingGo(going, async () => {
       for (const id of going) await tree.delete(id, { merge: 'later' });

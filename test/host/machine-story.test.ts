@@ -160,6 +160,21 @@ test('automatic checkpoints come and go, and leave the others alone', async () =
   expect((await machine.connection.call('tree', {})).nodes).toHaveLength(3);
 });
 
+test('going back to an automatic checkpoint keeps it, though a newer one is taken before', async () => {
+  const { automatic } = await machine.connection.call('machine', {});
+  const { nodes } = await machine.connection.call('tree', {});
+  const old = nodes.findLast(({ origin }) => origin === 'automatic')!;
+  // The machine is elsewhere.
+  await machine.connection.call('restore', { id: first });
+  await machine.connection.call('configure', { change: { automatic: { ...automatic, beforeRestore: true } } });
+  const { id, kept } = await machine.connection.call('restore', { id: old.id });
+  await machine.connection.call('configure', { change: { automatic } });
+  const after = await machine.connection.call('tree', {});
+  expect(after.current).toBe(id);
+  expect(after.nodes.map(one => one.id)).toEqual(expect.arrayContaining([old.id, kept]));
+  expect(await problems(machine)).toEqual([]);
+});
+
 test('disk jobs on a running machine are recorded, and keep what checkpoints need', async () => {
   const jobs = async (given: Parameters<typeof preview>[0]) => {
     const { job: number } = await machine.connection.call('disk-job', given);
