@@ -3,6 +3,7 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { AfterimageError, type PlainError } from '../../engine/base/errors.ts';
+import { hostError } from '../../engine/base/host-errors.ts';
 import type { Answer } from '../../preload/contract/afterimage.ts';
 import { checkArguments, checkName } from '../../preload/contract/check.ts';
 import type { AppEvent, Notice, PageCommand } from '../../preload/contract/events.ts';
@@ -68,7 +69,11 @@ export class App {
 
   static async open(parts: AppParts): Promise<App> {
     const { platform } = parts;
-    await rm(platform.temporaryFolder, { recursive: true, force: true });
+    try {
+      await rm(platform.temporaryFolder, { recursive: true, force: true });
+    } catch (thrown) {
+      throw hostError(thrown, platform.temporaryFolder, 'empty');
+    }
     const settings = await SettingsStore.open(new JsonFile(path.join(platform.dataFolder, 'settings.json')));
     const history = await Activity.read(new JsonFile(path.join(platform.dataFolder, 'activity.json')));
     const app = new App(parts, settings, own =>

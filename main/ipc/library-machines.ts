@@ -195,6 +195,8 @@ export class LibraryMachines implements Machines {
 
   #apply(change: LibraryChange): void {
     if (change.kind === 'library-vanished') {
+      // Also what the watch has not seen yet. What is known of them stays: they may come back.
+      this.#known.clear();
       this.#problem = new AfterimageError('missing', 'The folder of the machine library is not there any more', {
         path: this.#parts.library.folder,
       });

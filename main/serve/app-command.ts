@@ -30,7 +30,7 @@ export async function appCommand({ browser, terminal, ...options }: AppOptions):
 }
 
 /** The program that the package downloads on demand; never downloaded from here. */
-function electronProgram(): string | undefined {
+export function electronProgram(): string | undefined {
   const override = process.env.ELECTRON_OVERRIDE_DIST_PATH;
   const folder = path.join(ROOT, 'node_modules/electron');
   const named = path.join(folder, 'path.txt');
