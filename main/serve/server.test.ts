@@ -124,6 +124,7 @@ test('the page has a strict policy, isolation, and its bridge', async () => {
   const policy = headers['content-security-policy'] as string;
   expect(policy).toContain("default-src 'none'");
   expect(policy).toContain("script-src 'self';");
+  expect(policy).toContain("require-trusted-types-for 'script'");
   expect(policy).not.toContain('unsafe-eval');
   expect((await ask({ path: '/assets/main.js' })).text).toBe('export {};');
   expect((await ask({ path: '/bridge.js' })).text).toBe('bridge');

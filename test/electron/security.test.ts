@@ -109,21 +109,29 @@ describe('content', () => {
       attempt(() => {
         scope.byFunction = new Function('return 1')();
       });
-      const inline = document.createElement('script');
-      inline.textContent = 'globalThis.byInline = 1';
-      document.body.append(inline);
+      attempt(() => {
+        const inline = document.createElement('script');
+        inline.textContent = 'globalThis.byInline = 1';
+        document.body.append(inline);
+      });
       for (const source of ['https://evil.example/a.js', 'data:text/javascript,globalThis.byData=1']) {
-        const script = document.createElement('script');
-        script.src = source;
-        document.body.append(script);
+        attempt(() => {
+          const script = document.createElement('script');
+          script.src = source;
+          document.body.append(script);
+        });
       }
-      const image = document.createElement('div');
-      image.innerHTML = '<img src="x" onerror="globalThis.byHandler = 1">';
-      document.body.append(image);
-      const link = document.createElement('a');
-      link.href = 'javascript:globalThis.byLink = 1';
-      document.body.append(link);
-      attempt(() => link.click());
+      attempt(() => {
+        const image = document.createElement('div');
+        image.innerHTML = '<img src="x" onerror="globalThis.byHandler = 1">';
+        document.body.append(image);
+      });
+      attempt(() => {
+        const link = document.createElement('a');
+        link.href = 'javascript:globalThis.byLink = 1';
+        document.body.append(link);
+        link.click();
+      });
       await new Promise(resolve => setTimeout(resolve, 200));
       return Object.keys(scope).filter(name => name.startsWith('by'));
     });
