@@ -1,6 +1,5 @@
 // Checkpoints of a machine in its folder: taking, going back, deleting; which layers belong to them.
 import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import type {
   Comparison,
   RestoreArguments,
@@ -10,25 +9,17 @@ import type {
   TreeVerification,
 } from '../api/checkpoints.ts';
 import type { GuestFiles } from '../api/control.ts';
-import type { DiskConfiguration, LayerFormat } from '../api/machine.ts';
-import { checked, type ProcessState, storedMachine } from '../api/machine-checks.ts';
 import type { ConsoleSize } from '../api/settings.ts';
 import { AfterimageError } from '../base/errors.ts';
-import { aboutTable, checkDisks, type Disks, disksTable, screenTable } from '../checkpoint/about.ts';
-import type { CheckpointReader } from '../checkpoint/reader.ts';
+import type { Disks } from '../checkpoint/about.ts';
 import { expired } from '../checkpoint/retention.ts';
 import type { CheckpointTree } from '../checkpoint/tree.ts';
-import { closeChain, openChain } from '../disk/chain/open.ts';
-import { clusterCodecs } from './disk-codecs.ts';
-import { freshLayer } from './machine-folder.ts';
 import type { MachineHost } from './machine-host.ts';
-import { askToPowerOff, refuseUnlessAtPrompt, screenOf, screenOutput } from './machine-stop.ts';
+import { disksOf, type MachinePosition } from './machine-position.ts';
+import { askToPowerOff, refuseUnlessAtPrompt, screenOf } from './machine-stop.ts';
 import { FILE } from './machine-stores.ts';
 import { chainLength, comparePages, retentionPolicy } from './machine-tree.ts';
 import { verifyMachine } from './machine-verify.ts';
-import { putOverlay } from './new-disk.ts';
-import { OwnedFolder } from './owned-folder.ts';
-import { readResume } from './resume.ts';
 
 /** From so many files on a checkpoint is saved in full: each file of a chain is opened when it is restored. */
 const LONGEST_CHAIN = 64;
@@ -41,11 +32,11 @@ export class MachineCheckpoints {
   #automatic: NodeJS.Timeout | undefined;
   /** The checkpoint that the machine is going back to: what is taken before must not let go of it. */
   #goal: string | undefined;
-  /** Formats of layers by their paths, as far as the record has named them. */
-  readonly #formats = new Map<string, LayerFormat>();
+  readonly #position: MachinePosition;
 
   constructor(host: MachineHost) {
     this.#host = host;
+    this.#position = host.position;
   }
 
   /** @throws AfterimageError; the machine runs on */
@@ -86,7 +77,7 @@ export class MachineCheckpoints {
         pending: given.pending ?? 'copy',
         screen: given.screen ?? screenOf(console, power.status.consoleSize),
         copyDisks: given.copyDisks === true,
-        layers: this.#layers(),
+        layers: this.#position.layers(),
         onProgress: progress => this.#host.setFact('taking', progress),
         signal: taking.signal,
       });
@@ -135,18 +126,18 @@ export class MachineCheckpoints {
   }): Promise<void> {
     const { folder, power } = this.#host;
     if (power.on) throw new AfterimageError('state', 'The machine is on already');
-    this.#refuseWhileDisksAreOpen();
+    this.#position.refuseWhileDisksAreOpen();
     const { fresh, ...rest } = options;
     const { suspended } = folder.process;
     if (suspended !== undefined && fresh !== true) {
       // Whatever was written after the moment is not of this state.
-      const reader = await this.#openToResume(suspended);
-      await this.#moveTo(suspended, reader);
-      await this.#goOn(suspended, reader, rest);
+      const reader = await this.#position.openToResume(suspended);
+      await this.#position.moveTo(suspended, reader);
+      await this.#position.goOn(suspended, reader, rest);
       this.#collectSoon();
     } else {
       if (suspended !== undefined) await folder.change({ process: { suspended: undefined } });
-      await this.#prepareTemporary();
+      await this.#position.prepareTemporary();
       await power.start(rest);
     }
     this.#schedule();
@@ -167,9 +158,9 @@ export class MachineCheckpoints {
     const startedAt = performance.now();
     const { power, folder } = this.#host;
     const { id, keepCurrent, paused, guest } = given;
-    if (!power.on) this.#refuseWhileDisksAreOpen();
+    if (!power.on) this.#position.refuseWhileDisksAreOpen();
     // All that can be wrong with it is found before the present run ends.
-    const reader = await this.#openToResume(id);
+    const reader = await this.#position.openToResume(id);
     let kept: string | undefined;
     this.#goal = id;
     try {
@@ -179,14 +170,14 @@ export class MachineCheckpoints {
         ({ id: kept } = await this.#takeNext({ name: `Before going back, ${nameOfNow()}`, origin }));
       }
       await power.cut();
-      await this.#moveTo(id, reader);
+      await this.#position.moveTo(id, reader);
     } catch (thrown) {
       await reader.close();
       throw thrown;
     } finally {
       this.#goal = undefined;
     }
-    await this.#goOn(id, reader, { paused, guest });
+    await this.#position.goOn(id, reader, { paused, guest });
     this.#schedule();
     const milliseconds = Math.round((performance.now() - startedAt) * 10) / 10;
     this.#collectSoon();
@@ -313,162 +304,6 @@ export class MachineCheckpoints {
     );
   }
 
-  #refuseWhileDisksAreOpen(): void {
-    if (this.#host.diskJobs.busy) throw new AfterimageError('state', 'A job works on a disk of the machine');
-  }
-
-  /** A checkpoint with all that is needed to go on from it. */
-  async #openToResume(id: string): Promise<CheckpointReader> {
-    const tree = await this.#host.tree();
-    const reader = await tree.open(id);
-    try {
-      await readResume(reader);
-      reader.runs(0);
-      for (const { layer, format } of (await disksOf(reader)).disks) {
-        if (layer === undefined) throw new AfterimageError('unsupported', 'A disk of it is not in a layer', { id });
-        await closeChain(await this.#openLayer(layer, format));
-      }
-      return reader;
-    } catch (thrown) {
-      await reader.close();
-      throw thrown;
-    }
-  }
-
-  /**
-   * The machine, which is off, stands at the checkpoint from here on: new overlays over its layers, then machine.json,
-   * then the tree. A cut before machine.json leaves the old state; after it the next start goes on from the checkpoint.
-   */
-  async #moveTo(id: string, reader: CheckpointReader): Promise<void> {
-    const { folder, layers } = this.#host;
-    const tree = await this.#host.tree();
-    const wanted = await disksOf(reader);
-    const was = configurationOf(reader, await reader.table(aboutTable));
-    // All that the disks stand on: some of it may have been kept for the present state alone.
-    const left: string[] = [];
-    for (const disk of wanted.disks.keys()) left.push(...(await layers.chain(folder.activeLayer(disk))));
-    const disks: DiskConfiguration[] = [];
-    const temporary: Record<string, string> = {};
-    const fresh: string[] = [];
-    try {
-      for (const [disk, { layer = '', format, temporary: drops }] of wanted.disks.entries()) {
-        const before = folder.record.disks[disk] ?? was?.[disk];
-        const readonly = !drops && (was?.[disk] ?? before)?.mode === 'readonly';
-        if (readonly) {
-          disks.push({ file: layer, format, mode: 'readonly' });
-          continue;
-        }
-        const overlay = await this.#overlayOver(layer, format, disk);
-        fresh.push(overlay);
-        if (!drops) disks.push({ file: overlay, format: 'qcow2', mode: 'persistent' });
-        else {
-          const base = [folder.record.disks[disk], was?.[disk]].find(one => one?.mode === 'temporary');
-          disks.push(base ?? { file: layer, format, mode: 'temporary' });
-          temporary[disk] = overlay;
-        }
-      }
-    } catch (thrown) {
-      await this.#host.layers.suspect(fresh).catch(() => undefined);
-      throw thrown;
-    }
-    const from = tree.current;
-    await folder.change(({ process }) => ({
-      configuration: { disks, memory: reader.spaces[0]!.bytes },
-      process: {
-        suspended: id,
-        restored: { checkpoint: id, ...(from === undefined ? {} : { from }) },
-        temporary: Object.keys(temporary).length === 0 ? undefined : temporary,
-        garbage: layers.withSuspects(process.garbage, left),
-      },
-    }));
-    await tree.setCurrent(id);
-    this.#host.announce({ event: 'machine', machine: folder.record });
-    this.#host.announce({ event: 'tree' });
-    this.#host.announce({ event: 'disks' });
-  }
-
-  /** Starts the machine, which stands at the checkpoint. The reader is taken over. */
-  async #goOn(
-    id: string,
-    reader: CheckpointReader,
-    options: {
-      readonly paused?: boolean | undefined;
-      readonly guest?: GuestFiles | undefined;
-      readonly consoleSize?: ConsoleSize | undefined;
-    },
-  ): Promise<void> {
-    const { folder, power } = this.#host;
-    const tree = await this.#host.tree();
-    const durable = tree.node(id).durable;
-    const screen = await reader.table(screenTable);
-    if (screen !== undefined) this.#host.console.output(screenOutput(screen));
-    await power.start({ ...options, resume: { reader, from: { tree, durable } } });
-    await folder.change({ process: { suspended: undefined, restored: undefined } });
-  }
-
-  #overlayOver(layer: string, format: LayerFormat, disk: number): Promise<string> {
-    return putOverlay(new OwnedFolder(this.#host.folder.path), disk, { layer, format });
-  }
-
-  #openLayer(layer: string, format: LayerFormat) {
-    const folder = new OwnedFolder(this.#host.folder.path);
-    return openChain(folder, { path: layer, format }, { access: 'read', codecs: clusterCodecs });
-  }
-
-  /** Temporary disks get layers of their own, which go at power-off. */
-  async #prepareTemporary(): Promise<void> {
-    const { folder, layers } = this.#host;
-    const temporary: Record<string, string> = {};
-    for (const [disk, { file, format, mode }] of folder.record.disks.entries()) {
-      if (mode === 'temporary') temporary[disk] = await this.#overlayOver(file, format, disk);
-    }
-    if (Object.keys(temporary).length === 0) return;
-    await layers.suspect(Object.values(temporary));
-    await folder.change({ process: { temporary } });
-  }
-
-  /** Names of layers are relative to the folder of the disk's active one. */
-  #layers() {
-    const { folder } = this.#host;
-    const inMachine = (disk: number, layer: string) =>
-      path.posix.join(path.posix.dirname(folder.activeLayer(disk)), layer);
-    return {
-      fresh: async (disk: number) => {
-        const from = path.posix.dirname(folder.activeLayer(disk));
-        return path.posix.relative(from, path.posix.join(from, path.posix.basename(freshLayer(disk))));
-      },
-      record: async (active: readonly { readonly disk: number; readonly file: string }[]) => {
-        await folder.change(({ disks, process }) => {
-          const changes = active.map(({ disk, file }) => ({ disk, file: inMachine(disk, file) }));
-          return this.activeChange(disks, process, changes);
-        });
-      },
-      inMachine,
-      isTemporary: (disk: number) => folder.record.disks[disk]?.mode === 'temporary',
-    };
-  }
-
-  /** How machine.json changes when disks run on other layers. */
-  activeChange(
-    disks: readonly DiskConfiguration[],
-    process: ProcessState,
-    changes: readonly { readonly disk: number; readonly file: string; readonly format?: LayerFormat }[],
-  ) {
-    for (const { file, format } of disks) this.#formats.set(file, format);
-    const next = [...disks];
-    const temporary = { ...process.temporary };
-    for (const { disk, file, format = this.#formats.get(file) ?? 'qcow2' } of changes) {
-      const before = next[disk];
-      if (before === undefined) continue;
-      if (before.mode === 'temporary') temporary[disk] = file;
-      else next[disk] = { ...before, file, format };
-    }
-    return {
-      configuration: { disks: next },
-      process: { temporary: Object.keys(temporary).length === 0 ? undefined : temporary },
-    };
-  }
-
   /** Deletes checkpoints; their layers are known as suspects before, for a crash, and after, when nobody needs them. */
   async #lettingGo(ids: readonly string[], deletion: () => Promise<void>): Promise<void> {
     const layers: string[] = [];
@@ -522,22 +357,6 @@ export class MachineCheckpoints {
       result.push({ device, size, ...(shared ? { changedBytes } : {}) });
     }
     return result;
-  }
-}
-
-export async function disksOf(reader: CheckpointReader): Promise<Disks> {
-  return checkDisks((await reader.table(disksTable)) ?? { disks: [] });
-}
-
-/** The disks as the machine had them; the text may be anybody's. */
-function configurationOf(
-  reader: CheckpointReader,
-  about: { readonly machine: string } | undefined,
-): readonly DiskConfiguration[] | undefined {
-  try {
-    return checked(storedMachine, JSON.parse(about?.machine ?? ''), 'corrupt', reader.id).disks;
-  } catch {
-    return undefined;
   }
 }
 

@@ -275,11 +275,11 @@ export class MachineDiskJobs {
 
   async #record(event: Extract<DiskJobEvent, { kind: 'disk-active' }>, reply: (command: DiskJobCommand) => void) {
     const { disk, file, format } = event;
-    const { folder, checkpoints } = this.#host;
+    const { folder, position } = this.#host;
     try {
       const layer = path.posix.join(path.posix.dirname(folder.activeLayer(disk)), file);
       await folder.change(({ disks, process }) =>
-        checkpoints.activeChange(disks, process, [{ disk, file: layer, format }]),
+        position.activeChange(disks, process, [{ disk, file: layer, format }]),
       );
       reply({ kind: 'disk-recorded', disk });
       this.#host.announce({ event: 'machine', machine: folder.record });

@@ -18,6 +18,7 @@ import { MachineFolder } from './machine-folder.ts';
 import { MachineJobs } from './machine-jobs.ts';
 import { MachineLayers } from './machine-layers.ts';
 import { MachineLeftovers } from './machine-leftovers.ts';
+import { MachinePosition } from './machine-position.ts';
 import { Power } from './machine-power.ts';
 import { MachineStores } from './machine-stores.ts';
 
@@ -40,6 +41,7 @@ export class MachineHost {
   readonly power: Power;
   readonly layers: MachineLayers;
   readonly stores: MachineStores;
+  readonly position = new MachinePosition(this);
   readonly checkpoints: MachineCheckpoints;
   readonly diskJobs: MachineDiskJobs;
   readonly exec = new MachineExec(this.console);

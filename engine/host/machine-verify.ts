@@ -5,9 +5,9 @@ import { AfterimageError } from '../base/errors.ts';
 import type { VerifyOptions } from '../checkpoint/tree-verify.ts';
 import { closeChain, openChain } from '../disk/chain/open.ts';
 import { clusterCodecs } from './disk-codecs.ts';
-import { disksOf } from './machine-checkpoints.ts';
 import { CHECKPOINTS, DISKS } from './machine-folder.ts';
 import type { MachineHost } from './machine-host.ts';
+import { disksOf } from './machine-position.ts';
 import { OwnedFolder } from './owned-folder.ts';
 
 export async function verifyMachine(host: MachineHost, options: VerifyOptions): Promise<TreeVerification> {
