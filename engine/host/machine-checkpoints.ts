@@ -164,7 +164,9 @@ export class MachineCheckpoints {
     let kept: string | undefined;
     this.#goal = id;
     try {
-      if (keepCurrent === true || (folder.record.automatic.beforeRestore && power.on)) {
+      // What waits for a page that cannot be read cannot be saved; going back is the way out of it.
+      const stuck = power.status.pausedBy === 'page';
+      if (keepCurrent === true || (folder.record.automatic.beforeRestore && power.on && !stuck)) {
         if (!power.on) throw new AfterimageError('state', 'The machine is off: it has no state to keep');
         const origin = keepCurrent === true ? 'manual' : 'automatic';
         ({ id: kept } = await this.#takeNext({ name: `Before going back, ${nameOfNow()}`, origin }));

@@ -218,7 +218,7 @@ export class MachineHost {
   }
 
   async #openTree(): Promise<CheckpointTree> {
-    const tree = await this.stores.openTree();
+    const tree = await this.stores.openTree(error => this.#warn(error));
     await this.#leftovers.adopt(tree).catch(thrown => this.#warn(thrown));
     const { restored } = this.folder.process;
     // A restore that was cut off after it had happened, and before the tree knew.

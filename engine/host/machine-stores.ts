@@ -1,5 +1,7 @@
 // Where a machine's checkpoints are kept (C15): files of its folder, memory of this process, raw media.
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { AfterimageError } from '../base/errors.ts';
@@ -8,9 +10,11 @@ import { MemoryStore } from '../checkpoint/memory-store.ts';
 import { RawMedium } from '../checkpoint/raw-medium.ts';
 import type { CheckpointStore } from '../checkpoint/store.ts';
 import { CheckpointTree } from '../checkpoint/tree.ts';
+import { TREE_FILE } from '../checkpoint/tree-file.ts';
 import { blockCodecs } from './checkpoint-codecs.ts';
 import { CheckpointFolder, openMedium } from './checkpoint-folder.ts';
 import { FileLock } from './file-lock.ts';
+import { LostStore } from './lost-store.ts';
 import { CHECKPOINTS, type MachineFolder } from './machine-folder.ts';
 
 export const FILE = 'file';
@@ -36,12 +40,41 @@ export class MachineStores {
   /** A medium that is not there now, or not usable, does not stop the machine; its checkpoints cannot be read then. */
   static async open(folder: MachineFolder): Promise<MachineStores> {
     const stores = new MachineStores(folder);
-    for (const medium of folder.process.media ?? []) await stores.#openMedium(medium, false).catch(() => undefined);
+    for (const medium of folder.process.media ?? []) {
+      await stores.#openMedium(medium, false).catch(() => stores.#lose(medium));
+    }
     return stores;
   }
 
-  openTree(): Promise<CheckpointTree> {
-    return CheckpointTree.open(treeParts(this.#folder.inside(CHECKPOINTS), this.#folder.record.id, this.byName));
+  /**
+   * The tree of checkpoints. A list that is lost or damaged is made anew from the checkpoints themselves, with the names
+   * that they had when they were taken; the damaged one stays beside it.
+   */
+  async openTree(warn: (error: AfterimageError) => void = () => undefined): Promise<CheckpointTree> {
+    const folder = this.#folder.inside(CHECKPOINTS);
+    const parts = treeParts(folder, this.#folder.record.id, this.byName);
+    const listed = existsSync(path.join(folder, TREE_FILE));
+    try {
+      if (listed || (await this.byName.get(FILE)!.list()).length === 0) return await CheckpointTree.open(parts);
+    } catch (thrown) {
+      const error = AfterimageError.from(thrown);
+      if (error.kind !== 'corrupt') throw error;
+      await rename(path.join(folder, TREE_FILE), path.join(folder, `${TREE_FILE}.damaged-${Date.now()}`));
+      warn(
+        new AfterimageError(
+          'corrupt',
+          'The list of checkpoints is damaged; it is made anew from their files',
+          error.context,
+        ),
+      );
+      return await CheckpointTree.rebuild(parts);
+    }
+    warn(
+      new AfterimageError('missing', 'The list of checkpoints is lost; it is made anew from their files', {
+        path: folder,
+      }),
+    );
+    return await CheckpointTree.rebuild(parts);
   }
 
   /** The name in the tree of a store that a user has named; opens a raw medium, and formats it when it is blank. */
@@ -49,13 +82,22 @@ export class MachineStores {
     if (!store.startsWith(RAW)) return store;
     const medium = path.resolve(this.#folder.path, store.slice(RAW.length));
     const name = RAW + medium;
-    if (!this.byName.has(name)) {
+    const known = this.byName.get(name);
+    if (known === undefined || known instanceof LostStore) {
       await this.#openMedium(medium, true);
       await this.#folder.change(({ process }) => ({
         process: { media: [...new Set([...(process.media ?? []), medium])] },
       }));
     }
     return name;
+  }
+
+  #lose(medium: string): void {
+    const find = async () => {
+      await this.#openMedium(medium, false);
+      return this.byName.get(RAW + medium)!;
+    };
+    this.byName.set(RAW + medium, new LostStore(medium, find));
   }
 
   async close(): Promise<void> {
