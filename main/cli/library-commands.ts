@@ -91,7 +91,7 @@ export function addLibraryCommands(program: Command, ended: Ended): Command[] {
     );
   const remove = defineCommand(program, 'delete <name>', 'delete a machine with its disks and checkpoints')
     .option('--force', 'also while it runs')
-    .option('--yes', 'do not ask at the terminal')
+    .option('--yes', 'do not ask; needed where there is no terminal to ask at')
     .option('--dry-run', 'only say what would go')
     .action(async (name: string, options: DeleteOptions) => ended(await deleteMachine(name, options)));
   return [create, list, configure, rename, duplicate, remove];
@@ -173,8 +173,8 @@ function deleteMachine(name: string, options: DeleteOptions): Promise<number> {
     const what = `${printable(folder)} with ${parts.join(', ')}: ${shortSize(bytes)}`;
     const json = { folder, ...contents };
     if (options.dryRun) return { json: { ...json, deleted: false }, lines: [`Would delete ${what}`] };
-    const ask = !options.yes && !options.json && process.stdin.isTTY;
-    if (ask && !(await confirmed(`Delete ${what}? It cannot be undone. [y/N] `))) {
+    if (!options.yes && !process.stdin.isTTY) throw usage('there is no terminal to ask at; say --yes if it is to go');
+    if (!options.yes && !(await confirmed(`Delete ${what}? It cannot be undone. [y/N] `))) {
       return { json: { ...json, deleted: false }, lines: ['Nothing is deleted'], status: 1 };
     }
     await library.remove(folder, options.force ? { force: true } : {});

@@ -101,8 +101,12 @@ describe('machines of the library', () => {
     expect(await shell.ok('delete', 'Copy', '--dry-run')).toMatch(
       /^Would delete .*copy with 2 layers, 0 checkpoints: /,
     );
+    expect(await shell.run('delete', 'Copy')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('say --yes'),
+    });
     expect(existsSync(path.join(shell.folder, 'copy'))).toBe(true);
-    expect(await shell.json('delete', 'Copy')).toMatchObject({ deleted: true, disks: 2 });
+    expect(await shell.json('delete', 'Copy', '--yes')).toMatchObject({ deleted: true, disks: 2 });
     expect((await shell.list()).map(({ name }) => name)).toEqual(['Web']);
   });
 
@@ -214,7 +218,7 @@ describe('machines of the library', () => {
     expect(await console.end()).toMatchObject({ status: 125, stderr: expect.stringMatching(/connection .* was lost/) });
     expect(await shell.state('a')).toBe('off');
     await shell.ok('start', 'a', '--detach', '--wait-for', '# ');
-    await shell.ok('delete', 'a', '--force');
+    await shell.ok('delete', 'a', '--force', '--yes');
     expect(await shell.list()).toEqual([]);
   });
 
@@ -224,7 +228,7 @@ describe('machines of the library', () => {
     const end = await shell.run('start', 'a', '--timeout', '1', '--wait-for', 'never');
     expect(end).toMatchObject({ status: 124, stderr: expect.stringContaining('a goes on') });
     expect(await shell.state('a')).toBe('running');
-    expect(await shell.run('delete', 'a')).toMatchObject({
+    expect(await shell.run('delete', 'a', '--yes')).toMatchObject({
       status: 1,
       stderr: expect.stringContaining('stop it first'),
     });
@@ -277,7 +281,7 @@ describe('what goes wrong', () => {
       status: 1,
       stderr: expect.stringContaining('machine.json'),
     });
-    await shell.ok('delete', 'empty');
+    await shell.ok('delete', 'empty', '--yes');
     expect(existsSync(path.join(shell.folder, 'empty'))).toBe(false);
   });
 

@@ -18,7 +18,7 @@ async function runningMachine(...create: string[]) {
   };
   const json = async (...words: [string, ...string[]]) => JSON.parse(await ok(...words, '--json'));
   await ok('create', 'm', '--memory', '256M', ...create);
-  onTestFinished(async () => void (await run('delete', 'm', '--force')));
+  onTestFinished(async () => void (await run('delete', 'm', '--force', '--yes')));
   await ok('start', 'm', '--detach');
   return { run, ok, json };
 }

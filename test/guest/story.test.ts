@@ -19,7 +19,7 @@ function commandLine() {
   };
   const json = async (...words: [string, ...string[]]) => JSON.parse(await ok(...words, '--json'));
   onTestFinished(async () => {
-    for (const { name } of (await json('list')).machines) await run('delete', name, '--force');
+    for (const { name } of (await json('list')).machines) await run('delete', name, '--force', '--yes');
   });
   return { library, run, ok, json };
 }
@@ -62,7 +62,7 @@ it('what is destroyed comes back: by restore, and after export, delete and impor
   expect(second.parent).toBe(taken.id);
   const file = path.join(library, '..', 'web.afterimage-checkpoint');
   expect(await json('export', 'web', second.id.slice(0, 8), file)).toMatchObject({ bytes: statSync(file).size });
-  await ok('delete', 'web', '--force');
+  await ok('delete', 'web', '--force', '--yes');
   expect((await json('list')).machines).toEqual([]);
 
   await ok('import', file, 'web again');
