@@ -16,6 +16,8 @@ type Report = Extract<DiskJobEvent, { kind: 'disk-job' }>;
 
 /** A chain is shortened from so many layers on, down to half of it: each is a file that is open while the machine runs. */
 const LONG_CHAIN = 48;
+/** From here on a checkpoint waits for the shortening: one after the other they come faster than layers are merged. */
+const TOO_LONG_CHAIN = 64;
 /** What a chain may grow to by checkpoints; beyond MOST_LAYERS it could not be opened any more. */
 const LONGEST_CHAIN = MOST_LAYERS - 8;
 
@@ -31,7 +33,9 @@ export class MachineDiskJobs {
   readonly #active = new Map<number, Active>();
   /** Disks with jobs that a crash has interrupted. */
   readonly #interrupted = new Set<number>();
-  #tidying = false;
+  #tidying: Promise<void> | undefined;
+  /** Resolves when a layer has been merged. */
+  #merged = Promise.withResolvers<void>();
 
   constructor(host: MachineHost) {
     this.#host = host;
@@ -58,30 +62,41 @@ export class MachineDiskJobs {
     return { job };
   }
 
-  /** @throws AfterimageError `too-large` when a chain would become too long to be opened again */
+  /**
+   * Waits until chains that are being shortened have room for another layer.
+   * @throws AfterimageError `too-large` when one would become too long to be opened again
+   */
   async refuseLongChains(): Promise<void> {
-    for (const disk of this.#host.folder.record.disks.keys()) {
-      const chain = await this.#host.layers.chain(this.#host.folder.activeLayer(disk));
-      if (chain.length < LONGEST_CHAIN) continue;
-      throw new AfterimageError(
-        'too-large',
-        'A disk stands on as many layers as it can; delete checkpoints that are not needed, or stream its layers',
-        { disk, layers: chain.length },
-      );
+    const { folder, layers } = this.#host;
+    for (const disk of folder.record.disks.keys()) {
+      for (;;) {
+        const { length } = await layers.chain(folder.activeLayer(disk));
+        if (length >= TOO_LONG_CHAIN && this.#tidying !== undefined) {
+          await Promise.race([this.#tidying, this.#merged.promise]);
+          continue;
+        }
+        if (length < LONGEST_CHAIN) break;
+        throw new AfterimageError(
+          'too-large',
+          'A disk stands on as many layers as it can; delete checkpoints that are not needed, or stream its layers',
+          { disk, layers: length },
+        );
+      }
     }
   }
 
   /** Merges layers that no checkpoint needs by themselves, where a chain has become long. Never fails. */
-  async tidy(): Promise<void> {
-    if (this.#tidying) return;
-    this.#tidying = true;
-    try {
-      for (const disk of this.#host.folder.record.disks.keys()) await this.#shorten(disk);
-    } catch {
-      // The job says so, and the next checkpoint or deletion tries again.
-    } finally {
-      this.#tidying = false;
-    }
+  tidy(): Promise<void> {
+    this.#tidying ??= this.#shortenAll().finally(() => {
+      this.#tidying = undefined;
+    });
+    return this.#tidying;
+  }
+
+  /** All disks at the same time: one must not wait for the others. */
+  async #shortenAll(): Promise<void> {
+    // The job of one that fails says so, and the next checkpoint or deletion tries again.
+    await Promise.allSettled([...this.#host.folder.record.disks.keys()].map(disk => this.#shorten(disk)));
   }
 
   async #shorten(disk: number): Promise<void> {
@@ -96,6 +111,8 @@ export class MachineDiskJobs {
       await jobs.run({ kind: 'merge', subject: smallest.path, disk }, handle =>
         this.#run({ disk, kind: 'commit', layer: smallest.path }, handle),
       );
+      this.#merged.resolve();
+      this.#merged = Promise.withResolvers();
     }
   }
 

@@ -14,9 +14,9 @@ import { elfFile } from '../../engine/firmware/loaders/samples.ts';
 import { clusterCodecs } from '../../engine/host/disk-codecs.ts';
 import { ENGINE_PARTS } from '../../engine/host/engine-parts.ts';
 import { folderCalls } from '../../engine/host/folder-calls.ts';
-import { disksOf } from '../../engine/host/machine-checkpoints.ts';
 import { cloneTo, exportTo } from '../../engine/host/machine-copies.ts';
 import { MachineHost } from '../../engine/host/machine-host.ts';
+import { disksOf } from '../../engine/host/machine-position.ts';
 import { OwnedFolder } from '../../engine/host/owned-folder.ts';
 import { Random } from '../contract/random.ts';
 import { Assembler } from '../framework/assembler.ts';
@@ -26,8 +26,8 @@ const KIB = 1024;
 const PAGE = 4096;
 /** Each so many states are also powered on, for that takes longer than everything else. */
 const POWERED = Number(process.env.AFTERIMAGE_MACHINE_CUTS_POWERED ?? 12);
-/** One state of so many is looked at; 1 for all. The first and the last of a scene are among them in any case. */
-const OF_STATES = Number(process.env.AFTERIMAGE_MACHINE_CUTS_OF ?? 12);
+/** One state of so many is looked at; 1 for all. The ends of the scenes are among them in any case. */
+const OF_STATES = Number(process.env.AFTERIMAGE_MACHINE_CUTS_OF ?? 40);
 const SEED = Number(process.env.AFTERIMAGE_MACHINE_CUTS_SEED ?? 1);
 
 /** Counts for ever in so many pages of memory. */
@@ -75,7 +75,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   recorded.stop();
-  for (const host of opened) await host.close();
+  for (const host of opened) await host.close().catch(() => undefined);
   rmSync(place, { recursive: true, force: true });
 });
 
@@ -291,7 +291,8 @@ test('after a cut at any step a machine is as before or as after it', async () =
         const what = `${scene.name}: cut after ${count - scene.first} of ${scene.last - scene.first} steps, keeping ${kept}, seed ${SEED}`;
         mkdirSync(library);
         const content = recorded.afterCut(count, kept, random, library);
-        const chosen = random.below(OF_STATES) === 0 || count === scene.first || count === scene.last;
+        const end = count === scene.last && kept === 'nothing';
+        const chosen = end || random.below(OF_STATES) === 0;
         if (chosen && !seen.has(content)) {
           seen.add(content);
           totals.states += 1;
@@ -317,6 +318,20 @@ test('after a cut at any step a machine is as before or as after it', async () =
   console.log(`machine cuts: ${scenes.length} scenes, ${JSON.stringify(totals)}`);
   expect(totals.after).toBeGreaterThan(20);
   expect(totals.before).toBeGreaterThan(20);
+});
+
+test('the cuts find what they are there for: a host that is never told to flush loses what was acknowledged', async () => {
+  const random = new Random(SEED);
+  let lost = 0;
+  const taking = scenes.filter(({ name }) => name.startsWith('take'));
+  for (const scene of taking) {
+    const library = mkdtempSync(path.join(place, 'careless-'));
+    recorded.afterCut(scene.last, 'names', random, library, { syncs: false });
+    await judge(path.join(library, 'machine'), scene, 'careless', false).catch(() => {
+      lost += 1;
+    });
+  }
+  expect(lost).toBe(taking.length);
 });
 
 test('the record is what happened: without a cut it is what the host has', () => {

@@ -72,15 +72,18 @@ export class RecordedHost {
     this.#restore();
   }
 
-  /** Puts into an empty folder what is there after a cut behind the first `count` events; what it is made of, as text. */
-  afterCut(count: number, kept: Kept, random: Random, into: string): string {
-    const events = this.events.slice(0, count);
+  /**
+   * Puts into an empty folder what is there after a cut behind the first `count` events; what it is made of, as text.
+   * Without `syncs` as if nothing had been made durable since the record began.
+   */
+  afterCut(count: number, kept: Kept, random: Random, into: string, { syncs = true } = {}): string {
+    const events = this.events.slice(0, count).filter(({ kind }) => syncs || kind !== 'sync');
     const durable = new Map<number, number>();
     for (const event of events) if (event.kind === 'sync') durable.set(event.file, event.from);
     const files = new Map<number, Buffer>([...this.#start.files].map(([id, bytes]) => [id, bytes]));
     const folders = new Map([...this.#start.folders].map(([id, names]) => [id, new Map(names)]));
     const unsure = events.findIndex((event, at) => 'folder' in event && at >= (durable.get(event.folder) ?? 0));
-    const namesUntil = unsure < 0 ? count : unsure + random.below(count - unsure + 1);
+    const namesUntil = unsure < 0 ? events.length : unsure + random.below(events.length - unsure + 1);
     for (const [at, event] of events.entries()) {
       if (event.kind === 'sync') continue;
       const sure = at < (durable.get('file' in event ? event.file : event.folder) ?? 0);
