@@ -1,7 +1,10 @@
 // `afterimage checkpoint`, `tree`, `restore`, `clone`, `delete-checkpoint`, `edit-checkpoint`, `export` and `import`.
+import { lstat, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type Command, Option } from 'commander';
 import type { CheckpointTreeView, PendingStrategy, TakenCheckpoint } from '../../engine/api/checkpoints.ts';
+import { AfterimageError } from '../../engine/base/errors.ts';
+import { codeOf, hostError } from '../../engine/base/host-errors.ts';
 import type { MachineConnection } from '../engines/connection.ts';
 import { printable } from './explain.ts';
 import { onInterrupt, showJobs } from './job-progress.ts';
@@ -98,8 +101,9 @@ export function addCheckpointCommands(program: Command, ended: Ended): Command[]
     .addHelpText('after', ID_HELP)
     .action(async (name: string, id: string, options: EditOptions) => ended(await editCheckpoint(name, id, options)));
   const exportTo = define('export <name> <id> <file>', 'write a checkpoint with memory and disks into one file')
+    .option('--force', 'replace the file if there is one')
     .addHelpText('after', ID_HELP)
-    .action(async (name: string, id: string, file: string, options: CommonOptions) =>
+    .action(async (name: string, id: string, file: string, options: CommonOptions & { force?: true }) =>
       ended(await exportCheckpoint(name, id, file, options)),
     );
   const importFrom = define('import <file> [name]', 'make a machine out of an exported checkpoint').action(
@@ -207,14 +211,34 @@ function editCheckpoint(machine: string, text: string, options: EditOptions): Pr
   });
 }
 
-function exportCheckpoint(machine: string, id: string, file: string, options: CommonOptions): Promise<number> {
+function exportCheckpoint(machine: string, id: string, file: string, options: CommonOptions & { force?: true }) {
   return withMachine('export', machine, options, async connection => {
     // The process has another working directory.
     const to = path.resolve(file);
+    await checkTarget(to, options.force === true);
     using _ = showJobs(connection, 'export', options);
     const { bytes } = await connection.call('export', { id: await meant(connection, id), file: to });
     return { json: { file: to, bytes }, lines: [`${printable(file)} has ${shortSize(bytes)}`] };
   });
+}
+
+/** Errors: `missing` without the folder, `state` when there is something of that name. */
+async function checkTarget(file: string, force: boolean): Promise<void> {
+  const folder = path.dirname(file);
+  try {
+    if (!(await stat(folder)).isDirectory()) throw new AfterimageError('missing', 'It is no folder', { path: folder });
+  } catch (thrown) {
+    if (codeOf(thrown) !== 'ENOENT') throw hostError(thrown, folder, 'look at');
+    throw new AfterimageError('missing', 'The folder does not exist', { path: folder });
+  }
+  if (force) return;
+  try {
+    await lstat(file);
+  } catch (thrown) {
+    if (codeOf(thrown) === 'ENOENT') return;
+    throw hostError(thrown, file, 'look at');
+  }
+  throw new AfterimageError('state', 'There is a file of that name; say --force to replace it', { path: file });
 }
 
 async function meant(connection: MachineConnection, text: string): Promise<string> {

@@ -264,6 +264,22 @@ describe('what goes wrong', () => {
     }
   });
 
+  it('a checkpoint is exported neither over a file nor into a folder that is not there', async () => {
+    const shell = new Shell();
+    putMachine(shell.folder, 'a');
+    const file = path.join(temporaryFolder(), 'precious');
+    writeFileSync(file, 'precious');
+    expect(await shell.run('export', 'a', 'latest', file)).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/precious: there is a file of that name; say --force/i),
+    });
+    const folder = path.join(path.dirname(file), 'nowhere');
+    expect(await shell.run('export', 'a', 'latest', path.join(folder, 'x'))).toMatchObject({
+      status: 1,
+      stderr: `afterimage: cannot export 'a': ${folder}: the folder does not exist; check the path\n`,
+    });
+  });
+
   it('a broken machine is listed as what it is, and can be deleted', async () => {
     const shell = new Shell();
     putMachine(shell.folder, 'fine');
