@@ -10,13 +10,13 @@ import {
   USUAL_AUTOMATIC,
 } from '../../engine/api/machine.ts';
 import { MEMORY_LIMITS, MIB, MOST_DISKS } from '../../engine/api/settings.ts';
-import type { MachineEntry } from '../machines/entries.ts';
+import type { FoundMachine, MachineEntry } from '../machines/entries.ts';
 import type { LibraryMachine } from '../machines/library.ts';
 import { parseDiskSize } from './disk-options.ts';
 import { explain, printable } from './explain.ts';
 import { type CommonOptions, defineCommand, type Ended, perform, usage, withMachine } from './machine-command.ts';
 import { parseDisk, parseMemory } from './options.ts';
-import { counted, shortSize, table } from './texts.ts';
+import { counted, shortSize, stateText, table } from './texts.ts';
 
 interface CreateOptions extends CommonOptions {
   readonly memory: number;
@@ -151,15 +151,20 @@ function listMachines(options: CommonOptions): Promise<number> {
 function rowOf(entry: MachineEntry): string[] {
   const folder = printable(path.basename(entry.folder));
   if (entry.kind === 'broken') return [folder, 'broken', '', '', explain(entry.problem)];
-  const { record, status, suspended } = entry;
-  const state = status.state === 'off' && suspended !== undefined ? 'suspended' : status.state;
-  return [printable(record.name), state, shortSize(record.memory), String(record.disks.length), folder];
+  const { record, status } = entry;
+  const state = stateOf(entry);
+  const words = state === 'suspended' ? state : stateText(status);
+  return [printable(record.name), words, shortSize(record.memory), String(record.disks.length), folder];
+}
+
+function stateOf({ status, suspended }: FoundMachine) {
+  return status.state === 'off' && suspended !== undefined ? 'suspended' : status.state;
 }
 
 function entryJson(entry: MachineEntry) {
   if (entry.kind === 'broken') return { name: path.basename(entry.folder), state: 'broken', ...entry };
   const { folder, record, status, suspended } = entry;
-  return { ...record, folder, state: status.state, status, ...(suspended === undefined ? {} : { suspended }) };
+  return { ...record, folder, state: stateOf(entry), status, ...(suspended === undefined ? {} : { suspended }) };
 }
 
 function deleteMachine(name: string, options: DeleteOptions): Promise<number> {

@@ -1,11 +1,13 @@
 // `afterimage start`, `console`, `stop`, `suspend`, `pause`, `resume`, `reset` and `exec`.
 import type { Command } from 'commander';
 import type { MachineStatus } from '../../engine/api/machine.ts';
+import type { MachineConnection } from '../engines/connection.ts';
 import type { ConsoleOptions, StartOptions } from './console-command.ts';
 import { parseSize } from './disk-options.ts';
 import { explain, printable } from './explain.ts';
-import { type CommonOptions, defineCommand, type Ended, withMachine } from './machine-command.ts';
+import { type CommonOptions, defineCommand, type Ended, type Outcome, withMachine } from './machine-command.ts';
 import { parseExpression, parseSeconds } from './options.ts';
+import { stateText } from './texts.ts';
 
 interface StopOptions extends CommonOptions {
   readonly force?: true;
@@ -19,6 +21,9 @@ interface ExecOptions extends CommonOptions {
 /** As much as the machine's process keeps. */
 const SCROLLBACK = 256 * 1024;
 const TIMED_OUT = 124;
+/** A page or a full disk is tried again within a moment: two seconds are patience enough. */
+const LOOK_MILLISECONDS = 100;
+const MOST_LOOKS = 20;
 
 const START_HELP = `
 The machine has a process of its own and goes on without this command: after Ctrl-A d,
@@ -71,7 +76,7 @@ export function addPowerCommands(program: Command, ended: Ended): Command[] {
     .action(async (name: string, options: StopOptions) => ended(await stopMachine(name, options)));
   const simple = (['suspend', 'pause', 'resume', 'reset'] as const).map(call =>
     define(`${call} <name>`, SIMPLE[call]).action(async (name: string, options: CommonOptions) =>
-      ended(await withMachine(call, name, options, async connection => told(name, await connection.call(call, {})))),
+      ended(await withMachine(call, name, options, connection => SIMPLE_CALLS[call](name, connection))),
     ),
   );
   const exec = define('exec <name> <command...>', "run a command in the default guest, as 'exec NAME -- COMMAND'")
@@ -90,8 +95,29 @@ const SIMPLE = {
   reset: 'press the reset button',
 } as const;
 
-function told(name: string, status: MachineStatus) {
-  return { json: status, lines: [`${printable(name)} is ${status.state}`] };
+const SIMPLE_CALLS: Readonly<Record<keyof typeof SIMPLE, (name: string, own: MachineConnection) => Promise<Outcome>>> =
+  {
+    suspend: async (name, connection) => {
+      const status = await connection.call('suspend', {});
+      return { json: status, lines: [`${printable(name)} is suspended`] };
+    },
+    pause: async (name, connection) => told(name, await connection.call('pause', {})),
+    resume: resumeMachine,
+    reset: async (name, connection) => told(name, await connection.call('reset', {})),
+  };
+
+function told(name: string, status: MachineStatus): Outcome {
+  return { json: status, lines: [`${printable(name)} is ${stateText(status)}`] };
+}
+
+/** What the host could not do before it tries once more; that it still cannot is a failure. */
+async function resumeMachine(name: string, connection: MachineConnection): Promise<Outcome> {
+  let status = await connection.call('resume', {});
+  for (let looks = MOST_LOOKS; looks > 0 && status.state === 'paused'; looks--) {
+    await new Promise(resolve => setTimeout(resolve, LOOK_MILLISECONDS));
+    status = await connection.call('status', {});
+  }
+  return status.state === 'paused' ? { ...told(name, status), status: 1 } : told(name, status);
 }
 
 function stopMachine(name: string, options: StopOptions): Promise<number> {

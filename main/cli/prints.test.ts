@@ -3,7 +3,7 @@ import type { DiskView, LayerView } from '../../engine/api/control.ts';
 import { type MemoryView, PAGE_BITS } from '../../engine/api/memory.ts';
 import { disksLines } from './machine-disk-print.ts';
 import { memoryLines } from './memory-print.ts';
-import { age, pauseText, shortSize, table } from './texts.ts';
+import { age, pauseText, shortSize, stateText, table } from './texts.ts';
 
 describe('numbers as people read them', () => {
   it.each([
@@ -23,6 +23,16 @@ describe('numbers as people read them', () => {
     const ages = [-5000, 0, 59_999, 60_000, 3_600_000, 47 * 3_600_000, 48 * 3_600_000].map(passed => age(0, passed));
     expect(ages).toEqual(['0 s ago', '0 s ago', '59 s ago', '1 min ago', '1 h ago', '47 h ago', '2 d ago']);
     expect([312, 999.4, 1449, 21_000].map(pauseText)).toEqual(['312 µs', '999 µs', '1.4 ms', '21.0 ms']);
+  });
+
+  it('a paused machine says why', () => {
+    const reasons = ['wish', 'disk-full', 'page'] as const;
+    expect(reasons.map(pausedBy => stateText({ state: 'paused', pausedBy }))).toEqual([
+      'paused',
+      'paused: the host has no room',
+      'paused: a page cannot be read',
+    ]);
+    expect(stateText({ state: 'off' })).toBe('off');
   });
 
   it('tables have columns', () => {

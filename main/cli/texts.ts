@@ -1,4 +1,5 @@
-// Numbers and times as people read them.
+// Numbers, times and states as people read them.
+import type { MachineStatus } from '../../engine/api/machine.ts';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 const SECOND = 1000;
@@ -30,6 +31,13 @@ export function age(at: number, now: number): string {
 export function pauseText(microseconds: number): string {
   if (microseconds < 1000) return `${Math.round(microseconds)} µs`;
   return `${(microseconds / 1000).toFixed(1)} ms`;
+}
+
+/** `paused: the host has no room`. */
+export function stateText({ state, pausedBy }: Pick<MachineStatus, 'state' | 'pausedBy'>): string {
+  if (state !== 'paused') return state;
+  if (pausedBy === 'disk-full') return 'paused: the host has no room';
+  return pausedBy === 'page' ? 'paused: a page cannot be read' : state;
 }
 
 /** `1 page`, `2 pages`. */
