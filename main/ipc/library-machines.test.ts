@@ -1,5 +1,5 @@
 // The list of machines that pages get, while others work on the same library.
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -62,6 +62,19 @@ test('what we make is in the list at once, with an identity that stays', async (
   await machines.rename(id, 'renamed');
   await expect.poll(names).toEqual(['copy', 'renamed']);
   expect(await machines.facts(id)).toMatchObject({ checkpoints: 0, disks: 0, folder: path.join(library, 'ours') });
+});
+
+test('a machine that is off and goes on at its next start says so', async () => {
+  const { folder: made } = await other.create({ name: 'asleep', memory: MEMORY, disks: [] });
+  const file = path.join(made, 'machine.json');
+  const record = JSON.parse(await readFile(file, 'utf8'));
+  const suspended = 'ab'.repeat(16);
+  const suspend = (process: object) => writeFile(file, JSON.stringify({ ...record, process }));
+  const shown = () => machines.view().machines.map(one => one.suspended);
+  await suspend({ ...record.process, suspended });
+  await expect.poll(shown).toEqual([suspended]);
+  await suspend(record.process);
+  await expect.poll(shown).toEqual([undefined]);
 });
 
 test('a folder moved within the library stays the same machine', async () => {

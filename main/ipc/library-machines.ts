@@ -1,5 +1,5 @@
 // The machine library as the app's handlers see it: a list that is always up to date, and a session for each machine.
-import type { ImportPreview, ScreenText } from '../../engine/api/checkpoints.ts';
+import type { CheckpointTreeView, ImportPreview, ScreenText } from '../../engine/api/checkpoints.ts';
 import type { ArgumentsOf, CallName, ControlEvent, GuestFiles, ResultOf } from '../../engine/api/control.ts';
 import type { DiskCommand, DiskResult } from '../../engine/api/disk.ts';
 import type { Identity, LayerFormat, MachineStatus } from '../../engine/api/machine.ts';
@@ -111,6 +111,12 @@ export class LibraryMachines implements Machines {
     arguments_: ArgumentsOf<Name>,
   ): Promise<ResultOf<Name>> {
     const { entry } = this.#of(machine);
+    if (name === 'tree') {
+      // Whoever asks, the list is told too: nobody announces the checkpoints of a machine that is off.
+      const tree = await this.#keeper.call(entry.folder, 'tree', {});
+      this.#treeTold(machine, tree);
+      return tree as ResultOf<Name>;
+    }
     if (name !== 'start' && name !== 'restore') return await this.#keeper.call(entry.folder, name, arguments_);
     const needsGuest = entry.kind === 'machine' && entry.record.boot.kind === 'guest';
     const guest = needsGuest ? await this.#parts.guest() : undefined;
@@ -189,7 +195,9 @@ export class LibraryMachines implements Machines {
 
   /** It is in the list at once; the watch need not find it first. */
   #made({ folder, record }: LibraryMachine): Identity {
-    this.#take({ kind: 'machine', folder, record, status: OFF });
+    // What the watch has found already says more: clones and imports are suspended.
+    if (!this.#known.has(record.id)) this.#take({ kind: 'machine', folder, record, status: OFF });
+    this.#watch?.refresh();
     return record.id;
   }
 
@@ -260,25 +268,30 @@ export class LibraryMachines implements Machines {
       known.entry = { ...known.entry, record: event.machine };
     }
     if (event.event === 'checkpoint' || event.event === 'tree') this.#treeChanged(id);
-    if (event.event === 'disks' || (event.event === 'status' && !isPowered(event.status))) this.#measureSoon(id);
+    const ended = event.event === 'status' && !isPowered(event.status);
+    if (event.event === 'disks' || ended) this.#measureSoon(id);
+    // Its record says whether it was suspended.
+    if (ended) this.#watch?.refresh();
     this.#changed();
   }
 
   #treeChanged(id: Identity): void {
     this.#measureSoon(id);
-    this.call(id, 'tree', {}).then(
-      ({ nodes }) => {
-        const newest = nodes.reduce<(typeof nodes)[number] | undefined>(
-          (best, node) => (best === undefined || node.takenAt > best.takenAt ? node : best),
-          undefined,
-        );
-        const lastCheckpoint = newest && { id: newest.id, name: newest.name, takenAt: newest.takenAt };
-        this.#parts.facts.set(id, { lastCheckpoint, checkpoints: nodes.length });
-        this.#changed();
-      },
-      // The end of the connection is told by itself.
-      () => {},
+    // The end of the connection is told by itself.
+    this.call(id, 'tree', {}).catch(() => {});
+  }
+
+  #treeTold(id: Identity, { nodes }: CheckpointTreeView): void {
+    const newest = nodes.reduce<(typeof nodes)[number] | undefined>(
+      (best, node) => (best === undefined || node.takenAt > best.takenAt ? node : best),
+      undefined,
     );
+    const lastCheckpoint = newest && { id: newest.id, name: newest.name, takenAt: newest.takenAt };
+    const before = this.#parts.facts.get(id);
+    const { lastCheckpoint: last } = before;
+    if (before.checkpoints === nodes.length && last?.id === newest?.id && last?.name === newest?.name) return;
+    this.#parts.facts.set(id, { lastCheckpoint, checkpoints: nodes.length });
+    this.#changed();
   }
 
   #measureSoon(id: Identity): void {
@@ -319,9 +332,11 @@ export class LibraryMachines implements Machines {
       const name = entry.folder.split(/[\\/]/).at(-1) ?? '';
       return { id, name, folder: entry.folder, status: OFF, problem: entry.problem, foreign: false, ...facts };
     }
-    const { record, folder } = entry;
+    const { record, folder, suspended } = entry;
     // Our own connection knows best; without one the process has ended, or belongs to somebody who starts it now.
-    return { id, name: record.name, folder, status: status ?? entry.status, record, foreign, ...facts };
+    const how = status ?? entry.status;
+    const asleep = suspended === undefined || isPowered(how) ? {} : { suspended };
+    return { id, name: record.name, folder, status: how, record, foreign, ...asleep, ...facts };
   }
 }
 

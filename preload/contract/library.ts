@@ -21,6 +21,8 @@ export interface MachineSummary {
   /** Absent when the folder cannot be understood; `problem` says why. */
   readonly record?: MachineRecord;
   readonly problem?: PlainError;
+  /** While it is off: its next start goes on from this checkpoint. */
+  readonly suspended?: Identity;
   /** Another program of this user runs it; it can be worked with all the same. */
   readonly foreign: boolean;
   /** Allocated bytes of its folder, as last measured. */

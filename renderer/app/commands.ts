@@ -58,7 +58,7 @@ export function paletteCommands(application: Application, actions: MachineAction
     commands.push({
       group: PALETTE.groups.machines,
       text: one.name,
-      hint: STATES[one.status.state],
+      hint: STATES[one.state],
       icon: 'terminal',
       run: () => router.openMachine(one.id),
     });

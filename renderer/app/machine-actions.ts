@@ -148,12 +148,11 @@ export class MachineActions {
 
   /** Power, as far as the state allows it. */
   powerItems(session: MachineSession): MenuItem[] {
-    const { state, ended } = session.status;
+    const { state } = session.status;
     if (!session.on) {
-      const suspended = ended?.reason.startsWith('suspend') ?? false;
       return [
-        { text: MACHINE.start, icon: 'play', run: () => void this.start(session) },
-        ...(suspended
+        { text: session.suspended ? MACHINE.resume : MACHINE.start, icon: 'play', run: () => void this.start(session) },
+        ...(session.suspended
           ? [{ text: MACHINE.startFresh, icon: 'power' as const, run: () => void this.start(session, true) }]
           : []),
       ];

@@ -48,6 +48,10 @@ export class MachineSession {
 
   /** The hart executes or could: there is a console to type at and a state to keep. */
   readonly on = $derived(this.#status.state !== 'off' && this.#status.state !== 'failed');
+  /** Off, and its next start goes on where it was. */
+  readonly suspended = $derived(this.#status.state === 'off' && this.#summary.suspended !== undefined);
+  /** What it is for a person. */
+  readonly state = $derived(this.suspended ? 'suspended' : this.#status.state);
   /** A checkpoint can be taken now. */
   readonly canCheckpoint = $derived(
     (this.#status.state === 'running' || this.#status.state === 'paused') && this.#status.taking === undefined,

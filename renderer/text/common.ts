@@ -15,13 +15,14 @@ export const COMMON = {
   optional: 'Optional',
 } as const;
 
-export const STATES: Readonly<Record<MachineState, string>> = {
+export const STATES: Readonly<Record<MachineState | 'suspended', string>> = {
   off: 'Off',
   starting: 'Starting',
   running: 'Running',
   paused: 'Paused',
   stopping: 'Stopping',
   failed: 'Failed',
+  suspended: 'Suspended',
 };
 
 export const PAUSED_BY = {

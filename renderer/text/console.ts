@@ -25,6 +25,11 @@ export const CONSOLE = {
   selectAll: 'Select all',
   clear: 'Clear scrollback',
   off: { title: 'The machine is off', text: 'What its console showed last stays here.', start: 'Start' },
+  suspended: {
+    title: 'The machine is suspended',
+    text: 'It goes on where it was when it is resumed.',
+    start: 'Resume',
+  },
   failed: 'The last run ended with an error',
   endedWith: (reason: string) => ENDED[reason] ?? reason,
   sending: (left: string) => `Sending, ${left} left`,

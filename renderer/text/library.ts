@@ -8,6 +8,7 @@ export const LIBRARY = {
   create: 'New machine',
   count: (all: number, on: number) => (on === 0 ? plural(all, 'machine') : `${plural(all, 'machine')}, ${on} on`),
   lastCheckpoint: (age: string) => `Checkpoint ${age}`,
+  checkpoints: (count: number) => plural(count, 'checkpoint'),
   noCheckpoint: 'No checkpoints',
   neverOn: 'Nothing on its console yet',
   problem: 'Cannot be read',

@@ -115,9 +115,10 @@ test('output of 20 MB is shown with never more on the way than the window', asyn
 
 test('a suspended machine says that it goes on from there', async () => {
   const page = await open(`#/machine/${SUSPENDED}/console`);
-  await page.getByText('It was suspended.').waitFor();
-  await page.getByRole('tabpanel').getByRole('button', { name: 'Start' }).click();
-  await page.getByText('It was suspended.').waitFor({ state: 'detached' });
+  await page.getByText('The machine is suspended').waitFor();
+  await page.locator('header').getByText('Suspended', { exact: true }).waitFor();
+  await page.getByRole('tabpanel').getByRole('button', { name: 'Resume' }).click();
+  await page.getByText('The machine is suspended').waitFor({ state: 'detached' });
   expect(await lastCall(page)).toEqual({ name: 'start', arguments: {} });
 });
 

@@ -51,6 +51,7 @@ interface Outline {
   readonly last?: number;
   readonly screen?: ScreenText;
   readonly status?: Partial<MachineStatus>;
+  readonly suspended?: boolean;
 }
 
 const top: ScreenText = {
@@ -110,7 +111,7 @@ const OUTLINES: readonly Outline[] = [
     checkpoints: 3,
     last: 60 * 24 * 9,
     screen: SCREEN,
-    status: { ended: { reason: 'suspend', code: 0 } },
+    suspended: true,
   },
 ];
 
@@ -133,6 +134,7 @@ export function usualMachines(): MachineSummary[] {
         automatic: USUAL_AUTOMATIC,
       },
       foreign: false,
+      ...(outline.suspended && { suspended: identityOf(100 + index) }),
       ...(outline.bytes !== undefined && { bytes: Math.round(outline.bytes) }),
       ...(outline.checkpoints !== undefined && { checkpoints: outline.checkpoints }),
       ...(outline.screen && { screen: outline.screen }),
