@@ -43,10 +43,12 @@ describe('machine library', () => {
     await expect(library.rename(putMachine(folder, 'b', { name: 'B' }), 'web')).rejects.toMatchObject({
       kind: 'state',
     });
+    const twins = await Promise.allSettled(['Twin', 'twin', 'TWIN'].map(name => library.create({ name })));
+    expect(twins.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected', 'rejected']);
     // Different names whose folders would be the same.
     const made = await Promise.all(['a b', 'a-b', 'a_b', 'a/b'].map(name => library.create({ name })));
     expect(new Set(made.map(one => one.folder)).size).toBe(4);
-    expect((await library.list()).filter(({ kind }) => kind === 'machine')).toHaveLength(6);
+    expect((await library.list()).filter(({ kind }) => kind === 'machine')).toHaveLength(7);
   });
 
   it('an ambiguous name is told with the folders it can be', async () => {

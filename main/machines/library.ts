@@ -10,6 +10,7 @@ import { type StartEngine, startWithNode } from '../engines/fork-engine.ts';
 import { connectMachine, type OpenedMachine, openMachine, withoutFolder } from '../engines/open-machine.ts';
 import { complete, copyOf, inFreeFolder, type WantedMachine } from './create.ts';
 import { isPowered, type MachineEntry, machineFolders, nameOf, readEntries } from './entries.ts';
+import { withName } from './name-claim.ts';
 import { checkMachineName, readRecord } from './record.ts';
 import { slugOf } from './slug.ts';
 
@@ -72,24 +73,30 @@ export class MachineLibrary {
 
   /** Errors: `usage`, `state` when there is one of that name; `missing` and others for files that cannot be used. */
   async create(wanted: WantedMachine): Promise<LibraryMachine> {
-    const name = await this.#newName(wanted.name);
-    const machine = await complete({ ...wanted, name });
-    return await this.#make(name, (connection, folder) => connection.callWithoutFolder('create', { folder, machine }));
+    const machine = await complete({ ...wanted, name: checkMachineName(wanted.name) });
+    return await this.#withNewName(wanted.name, name =>
+      this.#make(name, (connection, folder) => connection.callWithoutFolder('create', { folder, machine })),
+    );
   }
 
   /** At any time; the folder keeps its name. */
   async rename(folder: string, wanted: string): Promise<MachineRecord> {
-    const name = await this.#newName(wanted, folder);
-    using opened = await this.#hold(folder);
-    return await opened.connection.call('configure', { change: { name } });
+    const rename = async (name: string) => {
+      using opened = await this.#hold(folder);
+      return await opened.connection.call('configure', { change: { name } });
+    };
+    return await this.#withNewName(wanted, rename, folder);
   }
 
   /**
    * A machine of the same make with its disks as they are, a new identity and no checkpoints. Errors: `state` when the
    * original runs, or is started meanwhile.
    */
-  async duplicate(folder: string, wanted: string): Promise<LibraryMachine> {
-    const name = await this.#newName(wanted);
+  duplicate(folder: string, wanted: string): Promise<LibraryMachine> {
+    return this.#withNewName(wanted, name => this.#duplicate(folder, name));
+  }
+
+  async #duplicate(folder: string, name: string): Promise<LibraryMachine> {
     // While we are connected no other process can have the folder, and this one tells when it is started.
     using opened = await this.#hold(folder);
     let { status } = opened;
@@ -116,8 +123,11 @@ export class MachineLibrary {
   }
 
   /** A new machine that goes on from a checkpoint of the machine in `from`. */
-  async clone(from: string, id: Identity, wanted: string): Promise<LibraryMachine> {
-    const name = await this.#newName(wanted);
+  clone(from: string, id: Identity, wanted: string): Promise<LibraryMachine> {
+    return this.#withNewName(wanted, name => this.#clone(from, id, name));
+  }
+
+  async #clone(from: string, id: Identity, name: string): Promise<LibraryMachine> {
     using opened = await this.#hold(from);
     const { folder } = await inFreeFolder(this.folder, name, to =>
       opened.connection.call('clone', { id, folder: to, name }),
@@ -136,13 +146,17 @@ export class MachineLibrary {
   /** A machine out of a self-contained checkpoint file: of that name, or of the one in the file, with a number if taken. */
   async import(file: string, wanted?: string): Promise<LibraryMachine> {
     const from = path.resolve(file);
-    const name =
-      wanted === undefined
-        ? await this.#freeName(checkMachineName((await this.preview(from)).machineName))
-        : await this.#newName(wanted);
-    return await this.#make(name, async (connection, folder) => {
-      await connection.callWithoutFolder('import', { file: from, folder, name });
-      return (await readRecord(folder)).record;
+    const make = (name: string) =>
+      this.#make(name, async (connection, folder) => {
+        await connection.callWithoutFolder('import', { file: from, folder, name });
+        return (await readRecord(folder)).record;
+      });
+    if (wanted !== undefined) return await this.#withNewName(wanted, make);
+    const own = checkMachineName((await this.preview(from)).machineName);
+    // Two imports of one file at a time would choose the same number; the second is refused.
+    return await withName(this.folder, own, async () => {
+      const name = await this.#freeName(own);
+      return name === own ? await make(name) : await this.#withNewName(name, make);
     });
   }
 
@@ -192,9 +206,14 @@ export class MachineLibrary {
     return { folder, record: result };
   }
 
-  /** Checked, and no other machine's; upper and lower case are the same. */
-  async #newName(wanted: string, own?: string): Promise<string> {
+  /** Nobody else makes a machine of this name meanwhile. */
+  #withNewName<Result>(wanted: string, work: (name: string) => Promise<Result>, own?: string): Promise<Result> {
     const name = checkMachineName(wanted);
+    return withName(this.folder, name, async () => work(await this.#newName(name, own)));
+  }
+
+  /** No other machine's; upper and lower case are the same. */
+  async #newName(name: string, own?: string): Promise<string> {
     const others = (await this.list()).filter(entry => entry.folder !== own);
     if (others.some(entry => nameOf(entry).toLowerCase() === name.toLowerCase())) {
       throw new AfterimageError('state', `There is a machine '${name}' already; give another name`, { name });
