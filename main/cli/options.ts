@@ -14,6 +14,8 @@ import { AfterimageError } from '../../engine/base/errors.ts';
 const UNITS: Readonly<Record<string, number>> = { K: KIB, M: MIB, G: GIB };
 /** Timers of the host count milliseconds in 31 bits. */
 const LONGEST_TIMEOUT_SECONDS = 2_147_483;
+/** As the control interface has it. */
+const LONGEST_PATIENCE_SECONDS = 86_400;
 
 /** `512M`, `2G`, `1.5GiB`: bytes within the limits of the engine. */
 export function parseMemory(text: string): number {
@@ -78,6 +80,14 @@ export function parseSeconds(text: string): number {
   if (!(seconds > 0 && seconds <= LONGEST_TIMEOUT_SECONDS)) {
     throw usage(`'${text}' is not a time limit; give seconds, such as 60 or 2.5, up to ${LONGEST_TIMEOUT_SECONDS}`);
   }
+  return seconds;
+}
+
+/** Seconds that a machine's process waits for its guest. */
+export function parsePatience(text: string): number {
+  const seconds = parseSeconds(text);
+  if (seconds > LONGEST_PATIENCE_SECONDS)
+    throw usage(`'${text}' is more than a day (${LONGEST_PATIENCE_SECONDS} seconds)`);
   return seconds;
 }
 

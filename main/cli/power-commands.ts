@@ -1,12 +1,13 @@
 // `afterimage start`, `console`, `stop`, `suspend`, `pause`, `resume`, `reset` and `exec`.
 import type { Command } from 'commander';
 import type { MachineStatus } from '../../engine/api/machine.ts';
+import { AfterimageError } from '../../engine/base/errors.ts';
 import type { MachineConnection } from '../engines/connection.ts';
 import type { ConsoleOptions, StartOptions } from './console-command.ts';
 import { parseSize } from './disk-options.ts';
 import { explain, printable } from './explain.ts';
 import { type CommonOptions, defineCommand, type Ended, type Outcome, withMachine } from './machine-command.ts';
-import { parseExpression, parseSeconds } from './options.ts';
+import { parseExpression, parsePatience, parseSeconds } from './options.ts';
 import { stateText } from './texts.ts';
 
 interface StopOptions extends CommonOptions {
@@ -15,7 +16,7 @@ interface StopOptions extends CommonOptions {
 }
 
 interface ExecOptions extends CommonOptions {
-  readonly timeout?: number;
+  readonly timeout: number;
 }
 
 /** As much as the machine's process keeps. */
@@ -24,6 +25,8 @@ const TIMED_OUT = 124;
 /** A page or a full disk is tried again within a moment: two seconds are patience enough. */
 const LOOK_MILLISECONDS = 100;
 const MOST_LOOKS = 20;
+/** After its limit, a command is interrupted and what came of it told: that takes a moment. */
+const ANSWER_MILLISECONDS = 5000;
 
 const START_HELP = `
 The machine has a process of its own and goes on without this command: after Ctrl-A d,
@@ -43,8 +46,9 @@ const EXEC_HELP = `
 The command is typed at the shell on the default guest's serial console. One argument is
 a line for the shell; of several each stays one word. There is no agent in the guest:
 the shell must be waiting for a command. Output is printed when the command has ended; it
-has no input. Exit status: the command's; 1 when it cannot be run or takes longer than
---timeout, after which it is interrupted.
+has no input. Waiting for the shell and the command together may take 60 seconds, or as
+--timeout says; then the command is interrupted. Exit status: the command's; 1 when it
+cannot be run or takes too long.
 `;
 
 export function addPowerCommands(program: Command, ended: Ended): Command[] {
@@ -72,7 +76,7 @@ export function addPowerCommands(program: Command, ended: Ended): Command[] {
     });
   const stop = define('stop <name>', 'ask the guest to power off, and wait until it has')
     .option('--force', 'power off at once, without asking')
-    .option('--timeout <seconds>', 'how long to wait', parseSeconds)
+    .option('--timeout <seconds>', 'how long to wait', parsePatience)
     .action(async (name: string, options: StopOptions) => ended(await stopMachine(name, options)));
   const simple = (['suspend', 'pause', 'resume', 'reset'] as const).map(call =>
     define(`${call} <name>`, SIMPLE[call]).action(async (name: string, options: CommonOptions) =>
@@ -80,7 +84,7 @@ export function addPowerCommands(program: Command, ended: Ended): Command[] {
     ),
   );
   const exec = define('exec <name> <command...>', "run a command in the default guest, as 'exec NAME -- COMMAND'")
-    .option('--timeout <seconds>', 'how long it may take', parseSeconds)
+    .option('--timeout <seconds>', 'how long it may take, with the wait for the shell', parsePatience, 60)
     .addHelpText('after', EXEC_HELP)
     .action(async (name: string, words: readonly string[], options: ExecOptions) =>
       ended(await execute(name, words, options)),
@@ -138,11 +142,27 @@ function execute(name: string, words: readonly string[], options: ExecOptions): 
   return withMachine('run a command in', name, options, async connection => {
     const command = words.length === 1 ? words[0]! : words.map(quoted).join(' ');
     const { timeout } = options;
-    const timeoutSeconds = timeout === undefined ? {} : { timeoutSeconds: timeout };
-    const { status, output } = await connection.call('exec', { command, ...timeoutSeconds });
+    const { status, output } = await answerWithin(
+      timeout,
+      connection.call('exec', { command, timeoutSeconds: timeout }),
+    );
     if (!options.json) process.stdout.write(output);
     return { json: { status, output }, lines: [], status };
   });
+}
+
+/** The machine's process keeps to the limit itself, unless it stands still; nobody is to wait for that. */
+async function answerWithin<Result>(seconds: number, answer: Promise<Result>): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    const message = 'The shell does not wait for a command: something runs or is typed there, or the machine is paused';
+    timer = setTimeout(() => reject(new AfterimageError('state', message)), seconds * 1000 + ANSWER_MILLISECONDS);
+  });
+  try {
+    return await Promise.race([answer, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** As one word of the shell. */
