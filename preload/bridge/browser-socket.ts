@@ -53,6 +53,9 @@ export class BrowserSocket {
 
   onEvent(listener: (event: AppEvent) => void): () => void {
     this.#listeners.add(listener);
+    // It may have been told before anybody listened.
+    if (this.#refused) listener({ event: 'connection', state: 'refused' });
+    else if (this.#wasLost) listener({ event: 'connection', state: 'lost' });
     return () => void this.#listeners.delete(listener);
   }
 
@@ -89,7 +92,9 @@ export class BrowserSocket {
   }
 
   async #connect(): Promise<void> {
-    if (!(await letIn())) return this.#refuse();
+    const entry = await letIn();
+    if (entry === 'refused') return this.#refuse();
+    if (entry === 'unreachable') return this.#failed(false);
     const socket = new WebSocket(new URL(PATHS.socket, location.href.replace(/^http/, 'ws')));
     socket.binaryType = 'arraybuffer';
     let opened = false;
@@ -102,10 +107,19 @@ export class BrowserSocket {
     socket.addEventListener('message', ({ data }: MessageEvent<string | ArrayBuffer>) => this.#hear(data));
     socket.addEventListener('close', () => {
       this.#socket = undefined;
-      if (opened) this.#lost();
-      setTimeout(() => void this.#connect(), this.#wait);
-      this.#wait = Math.min(2 * this.#wait, LONGEST_WAIT);
+      this.#failed(opened);
     });
+  }
+
+  /** `sent`: what was asked may have arrived. */
+  #failed(sent: boolean): void {
+    if (sent) this.#lost();
+    else if (!this.#wasLost) {
+      this.#wasLost = true;
+      this.#announce({ event: 'connection', state: 'lost' });
+    }
+    setTimeout(() => void this.#connect(), this.#wait);
+    this.#wait = Math.min(2 * this.#wait, LONGEST_WAIT);
   }
 
   #begin(): void {
@@ -135,6 +149,7 @@ export class BrowserSocket {
     for (const { resolve } of this.#calls.values()) resolve(refusal());
     this.#calls.clear();
     for (const { opened } of this.#consoles.values()) opened?.(refusal().error);
+    this.#announce({ event: 'connection', state: 'refused' });
   }
 
   #hear(data: string | ArrayBuffer): void {
@@ -173,7 +188,7 @@ export class BrowserSocket {
  * Trades the token of the address for a cookie, and takes it out of the address and the history. Without a token the
  * cookie of an earlier visit may still do.
  */
-async function letIn(): Promise<boolean> {
+async function letIn(): Promise<'in' | 'refused' | 'unreachable'> {
   const token = location.hash.startsWith(TOKEN_PREFIX) ? location.hash.slice(TOKEN_PREFIX.length) : '';
   if (token !== '') history.replaceState(null, '', `${location.pathname}#/`);
   try {
@@ -182,10 +197,10 @@ async function letIn(): Promise<boolean> {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ token }),
     });
-    return response.status !== 401 && response.status !== 403;
+    return response.status === 401 || response.status === 403 ? 'refused' : 'in';
   } catch {
     // The host is not there: it may come back.
-    return true;
+    return 'unreachable';
   }
 }
 

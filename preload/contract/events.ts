@@ -50,5 +50,8 @@ export type AppEvent =
   | { readonly event: 'command'; readonly command: PageCommand; readonly machine?: Identity }
   /** The app is about to quit: these machines are being suspended or stopped. */
   | { readonly event: 'quitting'; readonly machines: readonly Identity[] }
-  /** Only in the browser: the host is out of reach, or there again. After `back` everything is to be asked for anew. */
-  | { readonly event: 'connection'; readonly state: 'lost' | 'back' };
+  /**
+   * Only in the browser: the host is out of reach, or there again; after `back` everything is to be asked for anew.
+   * `refused`: the host does not know this page, as after it was started anew; nothing comes any more.
+   */
+  | { readonly event: 'connection'; readonly state: 'lost' | 'back' | 'refused' };

@@ -42,7 +42,7 @@ function handle(event: AppEvent, application: Application, actions: MachineActio
       application.notifications.show({ title: SHELL.quitting, key: 'quitting' });
       break;
     case 'connection':
-      application.setLost(event.state === 'lost');
+      application.setConnection(event.state === 'back' ? 'there' : event.state);
       if (event.state === 'back') void application.load();
   }
 }

@@ -12,6 +12,8 @@ import { Settings } from './settings.svelte.ts';
 /** As the host has it before anybody changes it. */
 const USUAL_FONT_SIZE = 14;
 
+type Connection = 'there' | 'lost' | 'refused';
+
 export class Application {
   readonly app: Afterimage;
   readonly machines: MachineList;
@@ -19,8 +21,8 @@ export class Application {
   readonly notifications = new Notifications();
   readonly dialogs = new Dialogs();
   readonly router = new Router();
-  /** The host is out of reach; only in a browser. */
-  #lost = $state(false);
+  /** Only in a browser: the host is out of reach, or does not know this page. */
+  #connection = $state<Connection>('there');
 
   constructor(app: Afterimage) {
     this.app = app;
@@ -29,7 +31,12 @@ export class Application {
   }
 
   get lost(): boolean {
-    return this.#lost;
+    return this.#connection === 'lost';
+  }
+
+  /** The host was started anew: this page can do nothing until its new address is opened. */
+  get refused(): boolean {
+    return this.#connection === 'refused';
   }
 
   async load(): Promise<void> {
@@ -44,8 +51,8 @@ export class Application {
     if (to !== size) await this.attempt(() => this.settings.change({ consoleFontSize: to }));
   }
 
-  setLost(lost: boolean): void {
-    this.#lost = lost;
+  setConnection(connection: Connection): void {
+    this.#connection = connection;
   }
 
   /** Tells the user of an error: what happened, and what to do. */

@@ -47,8 +47,8 @@ export class MachineList {
     try {
       this.adopt(await this.#app.call('library', {}));
     } catch (error) {
+      // What machines there are is not known by that: nothing is said to be missing.
       this.#problem = AfterimageError.from(error).toPlain();
-      this.#loaded = true;
     }
   }
 

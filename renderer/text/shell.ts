@@ -28,6 +28,10 @@ export const SHELL = {
   messages: 'Messages',
   closeMessage: 'Close message',
   lost: 'The host is out of reach. Trying to reach it again…',
+  refused: {
+    title: 'The host was started anew',
+    text: 'Open the new address that it printed: this page was let in by the one before. Machines that were left running go on.',
+  },
   quitting: 'Afterimage is closing; machines are being put away.',
   backToLibrary: 'All machines',
   gone: {

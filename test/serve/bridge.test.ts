@@ -142,6 +142,25 @@ test('a lost connection is told, comes back, and consoles go on', async () => {
   await expect.poll(seen).toEqual(['lost', 'back', 'still there']);
 });
 
+test('a page of a host that was started anew is told that it is not known any more', async () => {
+  await page.goto(server.address);
+  await page.evaluate(() => {
+    const scope = globalThis as unknown as { seen: string[] };
+    scope.seen = [];
+    afterimage.onEvent(event => {
+      const { event: name, state } = event as { event: string; state?: string };
+      if (name === 'connection') scope.seen.push(state ?? '');
+    });
+  });
+  const { port } = new URL(server.address);
+  await server.close();
+  const seen = () => page.evaluate(() => (globalThis as unknown as { seen: string[] }).seen);
+  await expect.poll(seen).toEqual(['lost']);
+  server = await listen(Number(port));
+  await expect.poll(seen, { timeout: 20_000 }).toEqual(['lost', 'refused']);
+  expect(await call('library')).toMatchObject({ ok: false, error: { kind: 'denied' } });
+});
+
 test('files are chosen, sent with progress, and known by token', async () => {
   await page.goto(server.address);
   const disk = path.join(folder, 'disk.qcow2');

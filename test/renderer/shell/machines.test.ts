@@ -149,3 +149,13 @@ test('settings of a machine: memory only while it is off, automatic checkpoints 
     },
   });
 });
+
+test('a page that the host does not know any more says where to go, and nothing else', async () => {
+  const page = await open(CONSOLE);
+  await page.evaluate(() => scripted.emit({ event: 'connection', state: 'lost' }));
+  await page.getByRole('alert').getByText('out of reach').waitFor();
+  await page.evaluate(() => scripted.emit({ event: 'connection', state: 'refused' }));
+  await page.getByRole('heading', { name: 'The host was started anew' }).waitFor();
+  await page.getByText('Open the new address that it printed').waitFor();
+  expect(await page.getByRole('navigation').count()).toBe(0);
+});
