@@ -46,6 +46,11 @@ ID is the identity of a checkpoint, as many of its first digits as tell it from 
 others, its name, 'current' (where the machine is) or 'latest'.
 `;
 
+const RESTORE_HELP = `
+Without --keep-current a machine that runs has a checkpoint taken of its present state all
+the same, an automatic one, which retention may delete; its setting beforeRestore says so.
+`;
+
 export function addCheckpointCommands(program: Command, ended: Ended): Command[] {
   const define = (words: string, description: string) => defineCommand(program, words, description);
   const checkpoint = define('checkpoint <name>', 'take a checkpoint of a running machine')
@@ -66,9 +71,9 @@ export function addCheckpointCommands(program: Command, ended: Ended): Command[]
     .option('--verify', 'prove that all of them can be restored and that every file is needed')
     .action(async (name: string, options: CommonOptions & { verify?: true }) => ended(await showTree(name, options)));
   const restore = define('restore <name> <id>', 'put a machine back to a checkpoint, and run it from there')
-    .option('--keep-current', 'take a checkpoint of the present state first')
+    .option('--keep-current', 'take a manual checkpoint of the present state first, which stays')
     .option('--paused', 'leave it paused')
-    .addHelpText('after', ID_HELP)
+    .addHelpText('after', ID_HELP + RESTORE_HELP)
     .action(async (name: string, id: string, options: CommonOptions & { keepCurrent?: true; paused?: true }) =>
       ended(await restoreMachine(name, id, options)),
     );
