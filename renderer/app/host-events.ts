@@ -1,4 +1,6 @@
 // What the host announces, brought to the state that it concerns.
+import type { DiskJobKind, JobView } from '../../engine/api/control.ts';
+import type { Identity } from '../../engine/api/machine.ts';
 import type { AppEvent, Notice, PageCommand } from '../../preload/contract/events.ts';
 import type { Application } from '../state/application.svelte.ts';
 import type { MachineSession } from '../state/machine-session.svelte.ts';
@@ -6,6 +8,7 @@ import type { MachineTab } from '../state/router.svelte.ts';
 import { COMMON } from '../text/common.ts';
 import { explain } from '../text/errors.ts';
 import { SHELL } from '../text/shell.ts';
+import { describeJob } from '../views/activity/describe.ts';
 import { currentMachine, importFile } from './commands.ts';
 import type { MachineActions } from './machine-actions.ts';
 
@@ -22,6 +25,7 @@ function handle(event: AppEvent, application: Application, actions: MachineActio
       break;
     case 'machine-event':
       machines.handle(event.machine, event.happened);
+      if (event.happened.event === 'job') showJob(event.machine, event.happened.job, application);
       break;
     case 'settings':
       settings.adopt(event.settings);
@@ -45,6 +49,29 @@ function handle(event: AppEvent, application: Application, actions: MachineActio
       application.setConnection(event.state === 'back' ? 'there' : event.state);
       if (event.state === 'back') void application.load();
   }
+}
+
+const DISK_JOBS: ReadonlySet<string> = new Set([
+  'overlay',
+  'commit',
+  'stream',
+  'compact',
+  'check',
+  'resize',
+] satisfies DiskJobKind[]);
+const JOB_TONES = { done: 'good', failed: 'error', cancelled: 'info' } as const;
+
+/** How a job on a disk has ended: what was found, freed or went wrong. */
+function showJob(machine: Identity, job: JobView, { notifications, router }: Application): void {
+  if (job.state === 'running' || !DISK_JOBS.has(job.kind)) return;
+  const { title, text } = describeJob(job);
+  notifications.show({
+    tone: JOB_TONES[job.state],
+    title,
+    text,
+    action: { text: SHELL.activity, run: () => router.openMachine(machine, 'activity') },
+    key: `job/${machine}/${job.job}`,
+  });
 }
 
 function showNotice({ level, title, text, machine, error }: Notice, { notifications, router }: Application): void {

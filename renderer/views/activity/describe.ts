@@ -49,7 +49,7 @@ export function describe({ what }: ActivityEntry): Description {
 
 type Job = Extract<ActivityEntry['what'], { readonly kind: 'job' }>['job'];
 
-function describeJob(job: Job): Description {
+export function describeJob(job: Job): Description {
   const title = TEXT.jobTitle(TEXT.jobs[job.kind], job.subject);
   const took = job.endedAt === undefined ? undefined : TEXT.took(formatDuration(job.endedAt - job.startedAt));
   const text = [

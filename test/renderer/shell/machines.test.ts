@@ -159,3 +159,22 @@ test('a page that the host does not know any more says where to go, and nothing 
   await page.getByText('Open the new address that it printed').waitFor();
   expect(await page.getByRole('navigation').count()).toBe(0);
 });
+
+test('how a job on a disk ended is told, with the way to the list of all jobs', async () => {
+  const page = await open(CONSOLE);
+  await page.evaluate(id => {
+    const job = { job: 7, kind: 'check', subject: 'root.qcow2', disk: 0, done: 0, total: 0, startedAt: 0 } as const;
+    const tell = (change: { state: 'running' | 'done'; outcome?: string }) =>
+      scripted.emit({
+        event: 'machine-event',
+        machine: id,
+        happened: { event: 'job', job: { ...job, ...change } },
+      });
+    tell({ state: 'running' });
+    tell({ state: 'done', outcome: 'nothing is damaged' });
+  }, DEBIAN);
+  const message = page.getByRole('status').filter({ hasText: 'Check: root.qcow2' });
+  await message.getByText('nothing is damaged').waitFor();
+  await message.getByRole('button', { name: 'Activity' }).click();
+  expect(page.url()).toContain('/activity');
+});
