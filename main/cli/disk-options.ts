@@ -4,6 +4,8 @@ import { AfterimageError } from '../../engine/base/errors.ts';
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 const SECTOR = 512;
+/** As the control interface has it. */
+const LARGEST_DISK = 1024 * 2 ** 40;
 
 /** `512M`, `1.5G`, `4096`: bytes. */
 export function parseSize(text: string): number {
@@ -23,6 +25,14 @@ export function parseDiskSize(text: string): number {
 export interface SizeChange {
   readonly size: number;
   readonly relative: boolean;
+}
+
+/** A size that a disk of a machine can have. */
+export function parseMachineDiskSize(text: string): number {
+  const size = parseDiskSize(text);
+  if (size < SECTOR) throw usage(`a disk of ${text} is too small; give ${SECTOR} bytes or more, such as 8G`);
+  if (size > LARGEST_DISK) throw usage(`a disk of ${text} is too large; give 1024T or less, such as 8G`);
+  return size;
 }
 
 /** `20G`, `+1G` or `-512M`. */

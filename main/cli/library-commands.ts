@@ -12,7 +12,7 @@ import {
 import { MEMORY_LIMITS, MIB, MOST_DISKS } from '../../engine/api/settings.ts';
 import type { FoundMachine, MachineEntry } from '../machines/entries.ts';
 import type { LibraryMachine } from '../machines/library.ts';
-import { parseDiskSize } from './disk-options.ts';
+import { parseMachineDiskSize } from './disk-options.ts';
 import { explain, printable } from './explain.ts';
 import { type CommonOptions, defineCommand, type Ended, perform, usage, withMachine } from './machine-command.ts';
 import { parseDisk, parseMemory } from './options.ts';
@@ -205,7 +205,7 @@ function collectNewDisks(text: string, previous: readonly NewDisk[] = []): NewDi
 function parseNewDisk(text: string): NewDisk {
   if (SIZE.test(text)) {
     const [size, format] = text.split(',format=') as [string, string | undefined];
-    return { kind: 'new', size: parseDiskSize(size), format: format?.toLowerCase() === 'raw' ? 'raw' : 'qcow2' };
+    return { kind: 'new', size: parseMachineDiskSize(size), format: format?.toLowerCase() === 'raw' ? 'raw' : 'qcow2' };
   }
   const { path: file, format, readonly, temporary } = parseDisk(text);
   const mode = readonly ? 'readonly' : temporary ? 'temporary' : 'persistent';

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { DiskJobArguments, DiskJobKind, JobView } from '../../engine/api/control.ts';
 import { AfterimageError } from '../../engine/base/errors.ts';
 import type { MachineConnection } from '../engines/connection.ts';
-import { parseCount, parseDiskSize, parseSize } from './disk-options.ts';
+import { parseCount, parseMachineDiskSize, parseSize } from './disk-options.ts';
 import { explain, printable } from './explain.ts';
 import { JobLine, jobText, onInterrupt } from './job-progress.ts';
 import { type CommonOptions, defineCommand, type Ended, type Outcome, usage, withMachine } from './machine-command.ts';
@@ -48,7 +48,7 @@ export function addMachineDiskCommands(program: Command, ended: Ended): Command[
   const disks = defineCommand(program, 'disks <name> [job]', "show the layers of a machine's disks, or work on them")
     .option('--disk <number>', 'which disk', parseIndex, 0)
     .option('--layer <path>', 'which layer, as shown; the active one unless given')
-    .option('--size <size>', 'resize: the new size', parseDiskSize)
+    .option('--size <size>', 'resize: the new size', parseMachineDiskSize)
     .option('--repair', 'check: mend what can be mended')
     .option('--compress', 'compact: compress clusters')
     .option('--limit <size>', 'bytes a second at most', parseSize)
@@ -76,6 +76,7 @@ function showDisks(name: string, options: CommonOptions): Promise<number> {
 function doJob(name: string, job: string, options: DisksOptions): Promise<number> {
   return withMachine(job, name, options, async connection => {
     const arguments_ = argumentsOf(job, options);
+    await checkDisk(connection, options.disk);
     if (options.preview) {
       const preview = await connection.call('disk-job-preview', arguments_);
       const { text, bytesToCopy, bytesFreed, allowed, reason } = preview;
@@ -97,6 +98,14 @@ function argumentsOf(job: string, options: DisksOptions): DiskJobArguments {
   if (kind === 'resize' && size === undefined) throw usage('resize needs the new --size');
   const given = Object.entries({ layer, size, repair, compress, bytesPerSecond: limit });
   return { disk, kind, ...Object.fromEntries(given.filter(([, value]) => value !== undefined)) };
+}
+
+async function checkDisk(connection: MachineConnection, number: number): Promise<void> {
+  const disks = await connection.call('disks', {});
+  if (disks.some(({ disk }) => disk === number)) return;
+  if (disks.length === 0) throw usage('the machine has no disks');
+  const names = disks.map(({ disk, device }) => `${disk} (${device})`).join(', ');
+  throw usage(`the machine has no disk ${number}; there are ${names}`);
 }
 
 function ofJob(job: JobView): Outcome {

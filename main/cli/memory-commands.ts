@@ -1,5 +1,6 @@
 // `afterimage memory`, `virtualize`, `devirtualize`, `share` and `scatter`.
 import { type Command, Option } from 'commander';
+import type { MachineRecord } from '../../engine/api/machine.ts';
 import type { DevirtualizeArguments, MemoryView, PageRangeArgument } from '../../engine/api/memory.ts';
 import type { MachineConnection } from '../engines/connection.ts';
 import { parseSize } from './disk-options.ts';
@@ -27,9 +28,10 @@ export function addMemoryCommands(program: Command, ended: Ended): Command[] {
   const memory = define('memory <name>', 'show where the memory of a running machine is').action(
     async (name: string, options: RangeOptions) =>
       ended(
-        await withMachine('show the memory of', name, options, async connection =>
-          shown(await connection.call('memory', { ...rangeOf(options), groups: PICTURE_GROUPS })),
-        ),
+        await withMachine('show the memory of', name, options, async (connection, { record }) => {
+          checkRange(options, record);
+          return shown(await connection.call('memory', { ...rangeOf(options), groups: PICTURE_GROUPS }));
+        }),
       ),
   );
   const virtualize = define('virtualize <name>', 'put a P→M map below the memory of a running machine').action(
@@ -74,7 +76,8 @@ function change(
   options: RangeOptions,
   work: (connection: MachineConnection) => Promise<unknown>,
 ): Promise<number> {
-  return withMachine(what, name, options, async connection => {
+  return withMachine(what, name, options, async (connection, { record }) => {
+    checkRange(options, record);
     await work(connection);
     for (;;) {
       const view = await connection.call('memory', { groups: PICTURE_GROUPS });
@@ -87,6 +90,13 @@ function change(
 function shown(view: MemoryView): Outcome {
   // The picture is for people; scripts ask for a range and a group of one.
   return { json: { ...view, pages: Buffer.from(view.pages).toString('base64') }, lines: memoryLines(view) };
+}
+
+/** Before the machine's process is asked, which knows ranges as numbers only. */
+function checkRange({ range }: RangeOptions, { memory }: MachineRecord): void {
+  const pages = memory / PAGE;
+  if (range === undefined || range.first + range.count <= pages) return;
+  throw usage(`the range ends with page ${range.first + range.count - 1}; the machine has ${pages} pages, from 0 on`);
 }
 
 function rangeOf({ range }: RangeOptions): { range?: PageRangeArgument } {

@@ -6,7 +6,7 @@ import type { MachineConnection } from '../engines/connection.ts';
 import type { ConsoleOptions, StartOptions } from './console-command.ts';
 import { parseSize } from './disk-options.ts';
 import { explain, printable } from './explain.ts';
-import { type CommonOptions, defineCommand, type Ended, type Outcome, withMachine } from './machine-command.ts';
+import { type CommonOptions, defineCommand, type Ended, type Outcome, usage, withMachine } from './machine-command.ts';
 import { parseExpression, parsePatience, parseSeconds } from './options.ts';
 import { stateText } from './texts.ts';
 
@@ -141,6 +141,7 @@ function stopMachine(name: string, options: StopOptions): Promise<number> {
 function execute(name: string, words: readonly string[], options: ExecOptions): Promise<number> {
   return withMachine('run a command in', name, options, async connection => {
     const command = words.length === 1 ? words[0]! : words.map(quoted).join(' ');
+    if (command === '') throw usage('there is no command to run');
     const { timeout } = options;
     const { status, output } = await answerWithin(
       timeout,

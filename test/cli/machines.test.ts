@@ -320,6 +320,12 @@ describe('what goes wrong', () => {
       ['create', 'b', '--elf', 'x', '--kernel', 'y'],
       ['create', 'b', '--initrd', 'y'],
       ['create', 'b', '--every', 'never'],
+      ['create', 'b', '--disk', '0'],
+      ['create', 'b', '--disk', '2000T'],
+      ['memory', 'a', '--range', '0+786433'],
+      ['exec', 'a', '--timeout', '86401', '--', 'true'],
+      ['exec', 'a', '--', ''],
+      ['disks', 'a', 'overlay', '--disk', '9'],
       ['checkpoint', 'a', '--store', 'moon'],
       ['checkpoint', 'a', '--pending', 'maybe'],
       ['devirtualize', 'a', '--mode', 'sometimes'],
@@ -333,6 +339,8 @@ describe('what goes wrong', () => {
     ]) {
       const { status, stderr } = await shell.run(...words);
       expect([words, status, line(stderr).length]).toEqual([words, 2, 1]);
+      // What is wrong is told in words, not in those of the interface behind them.
+      expect(stderr).not.toMatch(/is not valid|Invalid/);
     }
   });
 
