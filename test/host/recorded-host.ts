@@ -207,23 +207,24 @@ export class RecordedHost {
       };
     };
     const after =
-      (note: (descriptor: number, words: readonly never[], result: never) => void) =>
+      (note: (descriptor: number, words: HandleWords, result: { readonly bytesWritten: number }) => void) =>
       (original: Call): Call =>
         async function (this: { fd: number }, ...words: readonly unknown[]) {
           const { fd } = this;
-          const result = await original.apply(this, words);
-          note(fd, words as readonly never[], result as never);
+          const result = await original.apply(this, [...words]);
+          note(fd, words as HandleWords, result as { bytesWritten: number });
           return result;
         };
     return {
       sync,
       datasync: sync,
-      write: after((fd, [buffer, offset = 0, , at]: readonly [Buffer, number?, number?, number?], { bytesWritten }) =>
-        this.#written(fd, at ?? 0, [buffer.subarray(offset, offset + bytesWritten)]),
-      ),
-      writev: after((fd, [buffers, at = 0]: readonly [Uint8Array[], number?]) => this.#written(fd, at, buffers)),
-      writeFile: after((fd, [content]: readonly [string]) => this.#written(fd, 0, [Buffer.from(content)])),
-      truncate: after((fd, [size = 0]: readonly [number?]) => this.#truncated(fd, size)),
+      write: after((fd, [content, offset, , at], { bytesWritten }) => {
+        const from = (offset as number | undefined) ?? 0;
+        this.#written(fd, (at as number | undefined) ?? 0, [(content as Buffer).subarray(from, from + bytesWritten)]);
+      }),
+      writev: after((fd, [buffers, at]) => this.#written(fd, (at as number | undefined) ?? 0, buffers as Uint8Array[])),
+      writeFile: after((fd, [content]) => this.#written(fd, 0, [Buffer.from(content as string)])),
+      truncate: after((fd, [size]) => this.#truncated(fd, (size as number | undefined) ?? 0)),
     };
   }
 
@@ -232,7 +233,7 @@ export class RecordedHost {
       (note: (words: readonly unknown[], result: unknown) => void) =>
       (original: Call): Call =>
       async (...words: readonly unknown[]) => {
-        const result = await original.apply(fs.promises, words);
+        const result = await original.apply(fs.promises, [...words]);
         note(words, result);
         return result;
       };
@@ -298,9 +299,11 @@ export class RecordedHost {
 }
 
 type Call = (...words: readonly unknown[]) => unknown;
+/** What a method of a file handle was called with. */
+type HandleWords = readonly unknown[];
 type Calls = Readonly<Record<string, (original: Call) => Call>>;
 
-function changeName(folders: Map<number, Map<string, number>>, event: Event & { folder: number }): void {
+function changeName(folders: Map<number, Map<string, number>>, event: Extract<Event, { folder: number }>): void {
   const names = (id: number) => {
     const found = folders.get(id) ?? new Map<string, number>();
     folders.set(id, found);
@@ -314,7 +317,7 @@ function changeName(folders: Map<number, Map<string, number>>, event: Event & { 
   }
 }
 
-function changed(before: Buffer, event: Event & { kind: 'write' | 'truncate' }): Buffer {
+function changed(before: Buffer, event: Extract<Event, { kind: 'write' | 'truncate' }>): Buffer {
   const size = event.kind === 'truncate' ? event.size : Math.max(before.length, event.at + event.bytes.length);
   const after = Buffer.alloc(size);
   before.copy(after);
