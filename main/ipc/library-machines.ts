@@ -3,7 +3,7 @@ import type { CheckpointTreeView, ImportPreview, ScreenText } from '../../engine
 import type { ArgumentsOf, CallName, ControlEvent, GuestFiles, ResultOf } from '../../engine/api/control.ts';
 import type { DiskCommand, DiskResult } from '../../engine/api/disk.ts';
 import type { Identity, LayerFormat, MachineStatus } from '../../engine/api/machine.ts';
-import { AfterimageError } from '../../engine/base/errors.ts';
+import { AfterimageError, type PlainError } from '../../engine/base/errors.ts';
 import type { LibraryView, MachineSummary } from '../../preload/contract/library.ts';
 import { EngineKeeper } from '../engines/keeper.ts';
 import { isPowered, type MachineEntry, OFF } from '../machines/entries.ts';
@@ -27,6 +27,8 @@ interface Known {
   /** As its process said last; undefined while we have no connection. */
   status: MachineStatus | undefined;
   foreign: boolean;
+  /** Its process ended while it was on, and it was not started since. */
+  crashed?: PlainError;
 }
 
 /** Changes of a machine's files come in groups. */
@@ -245,6 +247,7 @@ export class LibraryMachines implements Machines {
   #down(folder: string, error: AfterimageError | undefined): void {
     const [id, known] = this.#in(folder);
     if (id === undefined) return;
+    if (error !== undefined) known.crashed = error.toPlain();
     known.status = undefined;
     known.foreign = false;
     if (known.entry.kind === 'machine') known.entry = { ...known.entry, status: OFF };
@@ -263,7 +266,10 @@ export class LibraryMachines implements Machines {
     if (id === undefined) return;
     for (const listener of this.#eventListeners) listener(id, event);
     if (event.event === 'console-output') return;
-    if (event.event === 'status') known.status = event.status;
+    if (event.event === 'status') {
+      known.status = event.status;
+      if (isPowered(event.status)) delete known.crashed;
+    }
     if (event.event === 'machine' && known.entry.kind === 'machine') {
       known.entry = { ...known.entry, record: event.machine };
     }
@@ -326,7 +332,7 @@ export class LibraryMachines implements Machines {
     for (const listener of this.#changeListeners) listener();
   }
 
-  #summary(id: Identity, { entry, status, foreign }: Known): MachineSummary {
+  #summary(id: Identity, { entry, status, foreign, crashed }: Known): MachineSummary {
     const facts = this.#parts.facts.get(id);
     if (entry.kind === 'broken') {
       const name = entry.folder.split(/[\\/]/).at(-1) ?? '';
@@ -334,7 +340,9 @@ export class LibraryMachines implements Machines {
     }
     const { record, folder, suspended } = entry;
     // Our own connection knows best; without one the process has ended, or belongs to somebody who starts it now.
-    const how = status ?? entry.status;
+    const told = status ?? entry.status;
+    const how: MachineStatus =
+      crashed !== undefined && told.state === 'off' ? { ...told, state: 'failed', error: crashed } : told;
     const asleep = suspended === undefined || isPowered(how) ? {} : { suspended };
     return { id, name: record.name, folder, status: how, record, foreign, ...asleep, ...facts };
   }

@@ -12,6 +12,9 @@ import { describeJob } from '../views/activity/describe.ts';
 import { currentMachine, importFile } from './commands.ts';
 import type { MachineActions } from './machine-actions.ts';
 
+/** Long enough to come back to the window and read it. */
+const NOTICE_MILLISECONDS = 15_000;
+
 /** Returns what ends it. */
 export function followHost(application: Application, actions: MachineActions): () => void {
   return application.app.onEvent(event => handle(event, application, actions));
@@ -81,6 +84,8 @@ function showNotice({ level, title, text, machine, error }: Notice, { notificati
     title,
     text: [text, advice].filter(Boolean).join(' '),
     action: machine === undefined ? undefined : { text: COMMON.show, run: () => router.openMachine(machine) },
+    // Of what happened by itself the machine's badge and the activity list tell as long as one likes.
+    stays: machine !== undefined && level === 'error' ? NOTICE_MILLISECONDS : undefined,
     key: `notice/${title}/${machine ?? ''}`,
   });
 }

@@ -1,4 +1,4 @@
-// Messages in passing. Errors stay until they are read; the rest goes by itself, but not while one points at it.
+// Messages in passing. Errors of what was asked for stay until they are read; the rest goes by itself, but not while one points at it.
 
 export type Tone = 'info' | 'good' | 'warning' | 'error';
 
@@ -25,6 +25,8 @@ export interface NewToast {
   readonly text?: string | undefined;
   readonly figures?: string | undefined;
   readonly action?: ToastAction | undefined;
+  /** Milliseconds, where it is not as long as its tone says: what is shown elsewhere too need not stay. */
+  readonly stays?: number | undefined;
   /** A toast with the same key takes the place of the former one. */
   readonly key?: string | undefined;
 }
@@ -44,12 +46,13 @@ export class Notifications {
     return this.#toasts;
   }
 
-  show({ tone = 'info', key, ...rest }: NewToast): number {
+  show({ tone = 'info', key, stays: wished, ...rest }: NewToast): number {
     const former = key === undefined ? undefined : this.#keys.get(key);
     const id = this.#next++;
     if (key !== undefined) this.#keys.set(key, id);
     const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as typeof rest;
-    const stays = STAYS[tone] !== 0 && rest.action !== undefined ? WITH_ACTION : STAYS[tone];
+    const usual = STAYS[tone] !== 0 && rest.action !== undefined ? WITH_ACTION : STAYS[tone];
+    const stays = wished ?? usual;
     const toast = { ...given, id, tone, stays } as Toast;
     this.#toasts = [...this.#toasts.filter(one => one.id !== former), toast].slice(-MOST);
     return id;

@@ -98,7 +98,8 @@ test('what other programs do to the library appears by itself, and a killed mach
   await page.getByRole('button', { name: 'Checkpoint', exact: true }).click();
   process.kill(pid, 'SIGKILL');
   await page.getByText('From outside has ended').waitFor();
-  await page.getByText('The machine is off').waitFor();
+  await page.getByText('The last run ended with an error').waitFor();
+  await page.locator('header').getByText('Failed', { exact: true }).waitFor();
   await page.getByRole('tab', { name: /Checkpoints/ }).click();
   await page.getByRole('treeitem').nth(1).click();
   await page.keyboard.press('Enter');
