@@ -29,6 +29,7 @@ export const LIBRARY = {
 export const CREATE = {
   title: 'New machine',
   name: 'Name',
+  nameHint: (most: number) => `At most ${most} characters.`,
   usualName: 'Debian',
   boot: 'Starts with',
   guest: 'Debian 13',
@@ -68,6 +69,7 @@ export const CREATE = {
   failed: 'The machine could not be created',
   problems: {
     name: 'A machine needs a name.',
+    taken: 'There is a machine of this name already.',
     boot: 'Choose a kernel, firmware or a bare-metal program.',
     size: 'Between 1 MiB and 8 TiB.',
     most: (most: number) => `A machine has room for ${most} disks.`,

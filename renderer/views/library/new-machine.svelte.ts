@@ -47,6 +47,7 @@ export function freeName(taken: readonly string[]): string {
 }
 
 export class NewMachineForm {
+  readonly #taken: () => readonly string[];
   name = $state('');
   kind = $state<'guest' | 'files'>('guest');
   memory = $state<number>(MEMORY_LIMITS.usual);
@@ -56,8 +57,10 @@ export class NewMachineForm {
   everyMinutes = $state(0);
   start = $state(true);
 
-  constructor(name: string) {
-    this.name = name;
+  /** `taken`: the names of the machines that there are now. */
+  constructor(taken: () => readonly string[]) {
+    this.#taken = taken;
+    this.name = freeName(taken());
   }
 
   get full(): boolean {
@@ -77,7 +80,15 @@ export class NewMachineForm {
     this.disks = this.disks.filter(one => one !== disk);
   }
 
-  readonly nameProblem = $derived(this.name.trim() === '' ? CREATE.problems.name : undefined);
+  /** Known at once, and worth saying before anything is tried. */
+  readonly nameTaken = $derived.by(() => {
+    const name = this.name.trim().toLowerCase();
+    return this.#taken().some(one => one.toLowerCase() === name);
+  });
+  readonly nameProblem = $derived.by(() => {
+    if (this.name.trim() === '') return CREATE.problems.name;
+    return this.nameTaken ? CREATE.problems.taken : undefined;
+  });
   readonly bootProblem = $derived(
     this.kind === 'guest' || this.files.kernel || this.files.firmware || this.files.elf
       ? undefined

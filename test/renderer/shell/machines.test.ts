@@ -38,6 +38,18 @@ test('create says what is missing, at its place, and keeps what was typed', asyn
   expect(await calls(page)).toEqual([]);
 });
 
+test('a name that is taken is said at its field before anything is made', async () => {
+  const page = await open();
+  await page.keyboard.press('Control+Shift+N');
+  await page.getByText('At most 100 characters.').waitFor();
+  await page.getByRole('textbox', { name: 'Name' }).fill('scratch');
+  await page.getByText('There is a machine of this name already.').waitFor();
+  await page.getByRole('button', { name: 'Create and start' }).click();
+  expect(await calls(page)).toEqual([]);
+  await page.getByRole('textbox', { name: 'Name' }).fill('scratch 2');
+  await page.getByText('There is a machine of this name already.').waitFor({ state: 'detached' });
+});
+
 test('the checkpoint key works in a console, and the pause is shown in microseconds', async () => {
   const page = await open(CONSOLE);
   await page.locator('.xterm').click();
