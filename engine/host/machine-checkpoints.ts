@@ -132,7 +132,7 @@ export class MachineCheckpoints {
     if (suspended !== undefined && fresh !== true) {
       // Whatever was written after the moment is not of this state.
       const reader = await this.#position.openToResume(suspended);
-      await this.#position.moveTo(suspended, reader);
+      await this.#position.moveTo(suspended, reader, await this.#position.prepareMove(reader));
       await this.#position.goOn(suspended, reader, rest);
       this.#collectSoon();
     } else {
@@ -171,8 +171,14 @@ export class MachineCheckpoints {
         const origin = keepCurrent === true ? 'manual' : 'automatic';
         ({ id: kept } = await this.#takeNext({ name: `Before going back, ${nameOfNow()}`, origin }));
       }
-      await power.cut();
-      await this.#position.moveTo(id, reader);
+      const move = await this.#position.prepareMove(reader);
+      try {
+        await power.cut();
+        await this.#position.moveTo(id, reader, move);
+      } catch (thrown) {
+        await this.#position.giveUpMove(move);
+        throw thrown;
+      }
     } catch (thrown) {
       await reader.close();
       throw thrown;

@@ -16,6 +16,15 @@ import { putOverlay } from './new-disk.ts';
 import { OwnedFolder } from './owned-folder.ts';
 import { readResume } from './resume.ts';
 
+/** What a machine will stand on when it goes back to a checkpoint. */
+export interface PreparedMove {
+  readonly disks: readonly DiskConfiguration[];
+  /** Overlays of temporary disks, by the disks' numbers. */
+  readonly temporary: Readonly<Record<string, string>>;
+  /** All overlays that were made for it. */
+  readonly fresh: readonly string[];
+}
+
 export class MachinePosition {
   readonly #host: MachineHost;
   /** Formats of layers by their paths, as far as the record has named them. */
@@ -48,17 +57,13 @@ export class MachinePosition {
   }
 
   /**
-   * The machine, which is off, stands at the checkpoint from here on: new overlays over its layers, then machine.json,
-   * then the tree. A cut before machine.json leaves the old state; after it the next start goes on from the checkpoint.
+   * Makes new overlays over a checkpoint's layers, while the machine may still run: what the host has no room for fails
+   * before the present state ends. They are nobody's until `moveTo`.
    */
-  async moveTo(id: string, reader: CheckpointReader): Promise<void> {
-    const { folder, layers } = this.#host;
-    const tree = await this.#host.tree();
+  async prepareMove(reader: CheckpointReader): Promise<PreparedMove> {
+    const { folder } = this.#host;
     const wanted = await disksOf(reader);
     const was = configurationOf(reader, await reader.table(aboutTable));
-    // All that the disks stand on: some of it may have been kept for the present state alone.
-    const left: string[] = [];
-    for (const disk of wanted.disks.keys()) left.push(...(await layers.chain(folder.activeLayer(disk))));
     const disks: DiskConfiguration[] = [];
     const temporary: Record<string, string> = {};
     const fresh: string[] = [];
@@ -79,10 +84,32 @@ export class MachinePosition {
           temporary[disk] = overlay;
         }
       }
+      return { disks, temporary, fresh };
     } catch (thrown) {
-      await this.#host.layers.suspect(fresh).catch(() => undefined);
+      await this.giveUpMove({ fresh });
       throw thrown;
     }
+  }
+
+  /** The overlays go, at the latest when the folder is opened again. */
+  async giveUpMove({ fresh }: Pick<PreparedMove, 'fresh'>): Promise<void> {
+    const { layers } = this.#host;
+    await layers.suspect(fresh).then(
+      () => layers.collect(),
+      () => undefined,
+    );
+  }
+
+  /**
+   * The machine, which is off, stands at the checkpoint from here on: machine.json names the new overlays, then the tree
+   * says so. A cut before machine.json leaves the old state; after it the next start goes on from the checkpoint.
+   */
+  async moveTo(id: string, reader: CheckpointReader, { disks, temporary }: PreparedMove): Promise<void> {
+    const { folder, layers } = this.#host;
+    const tree = await this.#host.tree();
+    // All that the disks stand on: some of it may have been kept for the present state alone.
+    const left: string[] = [];
+    for (const disk of disks.keys()) left.push(...(await layers.chain(folder.activeLayer(disk))));
     const from = tree.current;
     await folder.change(({ process }) => ({
       configuration: { disks, memory: reader.spaces[0]!.bytes },

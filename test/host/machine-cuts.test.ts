@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { USUAL_AUTOMATIC } from '../../engine/api/machine.ts';
 import { MEMORY_LIMITS } from '../../engine/api/settings.ts';
 import type { CheckpointReader } from '../../engine/checkpoint/reader.ts';
@@ -21,6 +21,9 @@ import { OwnedFolder } from '../../engine/host/owned-folder.ts';
 import { Random } from '../contract/random.ts';
 import { Assembler } from '../framework/assembler.ts';
 import { type Kept, RecordedHost } from './recorded-host.ts';
+
+// The host is this process: its threads are to be as quick as others.
+vi.mock('../../engine/host/pool-priority.ts', () => ({ makePoolPolite: () => undefined }));
 
 const KIB = 1024;
 const PAGE = 4096;
