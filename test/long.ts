@@ -28,6 +28,11 @@ const LONG_RUNS: Readonly<Record<string, LongRun>> = {
     files: ['test/checkpoint'],
     settings: { AFTERIMAGE_CHECKPOINT_SEQUENCES: '2000', AFTERIMAGE_CHECKPOINT_FUZZ_CASES: '80000' },
   },
+  'machine-cuts': {
+    files: ['test/host/machine-cuts.test.ts'],
+    settings: { AFTERIMAGE_MACHINE_CUTS_OF: '1', AFTERIMAGE_MACHINE_CUTS_POWERED: '10' },
+  },
+  'many-live': { files: ['test/guest/many-live.test.ts'], settings: { AFTERIMAGE_MANY_LIVE: '10000' } },
   kills: { files: ['test/guest/kills.test.ts'], settings: { AFTERIMAGE_KILLS: '2000' } },
 };
 

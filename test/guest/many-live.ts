@@ -143,7 +143,7 @@ async function measure(call: CallMachine, pid: number, folder: string, taken: nu
     (sum, { parentPath, name }) => sum + statSync(path.join(parentPath, name)).blocks * 512,
     0,
   );
-  const { disks } = { disks: await call('disks', {}) };
+  const disks = await call('disks', {});
   const { nodes } = await call('tree', {});
   if (nodes.length !== Math.min(taken, KEPT)) throw new Error(`${nodes.length} checkpoints are kept`);
   return {
