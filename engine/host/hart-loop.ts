@@ -74,7 +74,7 @@ export class HartLoop {
     }
   }
 
-  /** A checkpoint that is being saved when the guest ends is worth as much as any: it is completed first. */
+  /** Serves a checkpoint that is being saved when the guest ends until it is done with this thread, or the machine is to stop. */
   #ended(end: HartEnd): HartEnd {
     const { live, control } = this.#parts;
     while (live.busy && !control.stopRequested) {

@@ -22,7 +22,7 @@ test('create, work, checkpoint, destroy, go back; export, delete, import, go on'
   await atPrompt(page);
   expect(existsSync(path.join(library, 'debian/machine.json'))).toBe(true);
 
-  await shell(page, 'mkdir /data/work && echo precious > /data/work/file && sync');
+  await shell(page, 'mkdir /data/letters && echo precious > /data/letters/file && sync');
   await page.locator('main header').getByRole('button', { name: 'More actions' }).click();
   await page.getByRole('menuitem', { name: 'Checkpoint with name' }).click();
   await page.getByRole('textbox', { name: 'Name' }).fill('before the accident');
@@ -35,8 +35,8 @@ test('create, work, checkpoint, destroy, go back; export, delete, import, go on'
   await keepPicture(page, 'console');
 
   // The accident, disks and system.
-  await shell(page, 'rm -rf /data/work; sync; rm -rf /usr /bin /sbin');
-  expect(await shell(page, 'cat /data/work/file')).toContain('No such file');
+  await shell(page, 'rm -rf /data/letters; sync; rm -rf /usr /bin /sbin');
+  expect(await shell(page, 'cat /data/letters/file')).toContain('No such file');
 
   await page.getByRole('tab', { name: /Checkpoints/ }).click();
   await page.getByRole('treeitem', { name: /^before the accident/ }).click();
@@ -46,7 +46,7 @@ test('create, work, checkpoint, destroy, go back; export, delete, import, go on'
   await page.getByRole('treeitem', { name: /Before going back/ }).waitFor();
   await keepPicture(page, 'checkpoints');
   await page.getByRole('tab', { name: 'Console' }).click();
-  expect(await shell(page, 'cat /data/work/file')).toContain('precious');
+  expect(await shell(page, 'cat /data/letters/file')).toContain('precious');
 
   // What was destroyed is a branch of its own.
   await page.getByRole('tab', { name: /Checkpoints/ }).click();
@@ -75,7 +75,7 @@ test('create, work, checkpoint, destroy, go back; export, delete, import, go on'
   await dialog.getByRole('textbox', { name: 'Name of the machine' }).fill('Second life');
   await dialog.getByRole('button', { name: 'Import' }).click();
   await page.getByRole('heading', { name: 'Second life', level: 1 }).waitFor();
-  expect(await shell(page, 'cat /data/work/file')).toContain('precious');
+  expect(await shell(page, 'cat /data/letters/file')).toContain('precious');
   expect(await consoleText(page)).toContain('root@afterimage');
   expect(problems).toEqual([]);
 });
