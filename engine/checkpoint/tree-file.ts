@@ -2,12 +2,13 @@
 // it says about the files themselves is in the files. Everything in it is checked.
 import { AfterimageError } from '../base/errors.ts';
 import { LONGEST_NAME, LONGEST_NOTE } from './about.ts';
+import type { Folder } from './folder.ts';
 import { damaged, type Hex, isIdentity } from './format.ts';
 
 export const TREE_FILE = 'tree.json';
 const TREE_VERSION = 1;
 // Ten thousand checkpoints with notes stay far below.
-export const MOST_TREE_BYTES = 64 * 2 ** 20;
+const MOST_TREE_BYTES = 64 * 2 ** 20;
 
 export interface TreeRecord {
   readonly id: Hex;
@@ -73,6 +74,22 @@ export function decodeTree(bytes: Uint8Array, file: string): TreeState {
   if (current === undefined) return { machine, nodes };
   if (!isIdentity(current) || !nodes.has(current)) return refuse('is at a node that it does not have');
   return { machine, current, nodes };
+}
+
+/** The tree in a folder; undefined when there is none. Errors: those of `decodeTree` and of the folder. */
+export async function readTree(folder: Folder): Promise<TreeState | undefined> {
+  const entry = (await folder.list()).find(one => one.name === TREE_FILE);
+  if (entry === undefined) return undefined;
+  const name = `${folder.name}/${TREE_FILE}`;
+  if (entry.bytes > MOST_TREE_BYTES) throw damaged('its tree is too large', { file: name, section: TREE_FILE });
+  const file = await folder.open(TREE_FILE);
+  try {
+    const bytes = new Uint8Array(entry.bytes);
+    await file.read(0, [bytes]);
+    return decodeTree(bytes, name);
+  } finally {
+    await file.close();
+  }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

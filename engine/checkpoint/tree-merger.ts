@@ -5,8 +5,8 @@ import type { Hex } from './format.ts';
 import { Queue } from './queue.ts';
 import { checkCancelled, copySections, copySpace, type JobOptions } from './rewrite.ts';
 import type { CheckpointStore } from './store.ts';
-import type { DeleteOptions, FileFacts } from './tree.ts';
 import type { TreeRecord } from './tree-file.ts';
+import type { DeleteOptions, FileFacts } from './tree-shapes.ts';
 import { CheckpointWriter } from './writer.ts';
 
 export interface MergerParts {

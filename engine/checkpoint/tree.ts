@@ -1,77 +1,23 @@
 import { AfterimageError } from '../base/errors.ts';
 import { aboutTable, LONGEST_NAME, LONGEST_NOTE } from './about.ts';
-import type { BlockCodecs } from './codecs.ts';
 import { readOutline } from './file-reader.ts';
-import { type Folder, replaceFile } from './folder.ts';
+import { replaceFile } from './folder.ts';
 import { damaged, type Hex, toHex } from './format.ts';
-import { encodeHeader, type ParentLink, type Space } from './header.ts';
+import { encodeHeader, type ParentLink } from './header.ts';
 import { ZERO_BLOCK } from './page-index.ts';
 import { Queue } from './queue.ts';
 import { CheckpointReader } from './reader.ts';
 import { expired, type RetentionPolicy } from './retention.ts';
 import type { JobOptions } from './rewrite.ts';
 import type { CheckpointStore } from './store.ts';
-import { decodeTree, encodeTree, MOST_TREE_BYTES, TREE_FILE, type TreeRecord, type TreeState } from './tree-file.ts';
+import { decodeTree, encodeTree, readTree, TREE_FILE, type TreeRecord, type TreeState } from './tree-file.ts';
 import { TreeMerger } from './tree-merger.ts';
+import type { DeleteOptions, FileFacts, TakeOptions, TreeDraft, TreeNode, TreeParts } from './tree-shapes.ts';
 import { durablePart, nearestListed, subtreeOf, withHidden } from './tree-state.ts';
 import { type VerifyOptions, type VerifyReport, verifyTree } from './tree-verify.ts';
-import { type CheckpointTrailer, CheckpointWriter, type WrittenCheckpoint } from './writer.ts';
+import { type CheckpointTrailer, CheckpointWriter } from './writer.ts';
 
-export interface TreeParts {
-  /** Where `tree.json` is. */
-  readonly folder: Folder;
-  /** Stores by name, e.g. `file`, `ram`. The names are recorded in the tree. */
-  readonly stores: ReadonlyMap<string, CheckpointStore>;
-  readonly machine: Hex;
-  readonly codecs: BlockCodecs;
-  /** Random bytes for identities. */
-  readonly random: (count: number) => Uint8Array;
-}
-
-/** What a file says about itself, read when the tree is opened. */
-export interface FileFacts {
-  /** The checkpoint whose pages it builds on. */
-  readonly base?: Hex;
-  readonly seal: Hex;
-  readonly bytes: number;
-}
-
-/** A checkpoint as others see it. */
-export interface TreeNode extends Omit<TreeRecord, 'hidden'> {
-  /** Size of its own file; undefined when the file is missing or unreadable. */
-  readonly bytes?: number;
-  /** Nearest base that its file takes pages from, deleted ones included. */
-  readonly base?: Hex;
-  readonly current: boolean;
-  readonly durable: boolean;
-}
-
-export interface TakeOptions {
-  readonly store: string;
-  /** Save only what changed since this one, which is in the tree. Without it the checkpoint is complete. */
-  readonly base?: Hex;
-  readonly spaces: readonly Space[];
-  /** The node it comes after; the current one unless said. */
-  readonly parent?: Hex;
-}
-
-/** A checkpoint being taken: pages and sections go to `writer`; it is listed from the end of `complete`, or never. */
-export interface TreeDraft {
-  readonly id: Hex;
-  readonly writer: CheckpointWriter;
-  /** Also makes it the current position. After a failure nothing is listed, and `abort` has been done. */
-  complete(trailer: CheckpointTrailer): Promise<WrittenCheckpoint>;
-  abort(): Promise<void>;
-}
-
-export interface DeleteOptions extends JobOptions {
-  /**
-   * When files that only one other needs are merged into it. `now` frees what can be freed. `when-worth` merges only
-   * files of like size, as log-structured stores do, so that letting the oldest go again and again never rewrites a
-   * large base each time. `later` leaves it to `collapse`.
-   */
-  readonly merge?: 'now' | 'when-worth' | 'later';
-}
+export type { DeleteOptions, TakeOptions, TreeDraft, TreeNode, TreeParts } from './tree-shapes.ts';
 
 /**
  * The checkpoints of one machine (C16). Every change is one replacement of `tree.json` or one of a checkpoint file, so a
@@ -498,19 +444,4 @@ function checkText(text: string, longest: number): void {
 
 function mayBeListed(thrown: unknown): boolean {
   return thrown instanceof AfterimageError && thrown.context.renamed === true;
-}
-
-async function readTree(folder: Folder): Promise<TreeState | undefined> {
-  const entry = (await folder.list()).find(one => one.name === TREE_FILE);
-  if (entry === undefined) return undefined;
-  const name = `${folder.name}/${TREE_FILE}`;
-  if (entry.bytes > MOST_TREE_BYTES) throw damaged('its tree is too large', { file: name, section: TREE_FILE });
-  const file = await folder.open(TREE_FILE);
-  try {
-    const bytes = new Uint8Array(entry.bytes);
-    await file.read(0, [bytes]);
-    return decodeTree(bytes, name);
-  } finally {
-    await file.close();
-  }
 }
