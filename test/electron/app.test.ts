@@ -96,7 +96,7 @@ describe('a machine', () => {
     await waitForOutput(running, machine, 'Linux version');
     process.kill(standIn.children.at(-1)!, 'SIGKILL');
     await expect.poll(() => standIn.notifications.at(-1)?.title, { timeout: 20_000 }).toBe('Debian has ended');
-    expect(running.app.machine(machine).status.state).toBe('off');
+    expect(running.app.machine(machine).status.state).toBe('failed');
     expect(await machineCall(running, machine, 'start')).toMatchObject({ ok: true });
     await waitForOutput(running, machine, 'Linux version');
     await machineCall(running, machine, 'stop', { force: true });
