@@ -4,6 +4,7 @@ import type { MachineConfiguration } from '../api/machine.ts';
 import { AfterimageError } from '../base/errors.ts';
 import type { ControlClient } from './control-client.ts';
 import { layerMap } from './layer-map.ts';
+import { compareCheckpoints } from './machine-compare.ts';
 import { cloneTo, exportTo } from './machine-copies.ts';
 import type { MachineHost } from './machine-host.ts';
 import { checkpointDetails, treeView } from './machine-tree.ts';
@@ -65,20 +66,20 @@ function mayChangeWhileOn(change: Partial<MachineConfiguration>): boolean {
 }
 
 function powerTable(host: MachineHost): Table {
-  const { power, checkpoints } = host;
+  const { power, runs } = host;
   return {
     start: async given => {
-      await host.transition('starting', () => checkpoints.start(given));
+      await host.transition('starting', () => runs.start(given));
       return await host.status();
     },
     stop: async ({ force = false, timeoutSeconds = USUAL_PATIENCE_SECONDS }) => {
       // Forcing it off helps also against what does not come to its end.
       if (force) await power.cut();
-      else await host.transition('powering off', () => checkpoints.askToStop(timeoutSeconds));
+      else await host.transition('powering off', () => runs.askToStop(timeoutSeconds));
       return await host.status();
     },
     suspend: async () => {
-      await host.transition('being suspended', () => checkpoints.suspend());
+      await host.transition('being suspended', () => runs.suspend());
       return await host.status();
     },
     pause: async () => {
@@ -93,7 +94,7 @@ function powerTable(host: MachineHost): Table {
       if (!power.on) throw new AfterimageError('state', 'The machine is not running');
       await host.transition('restarting', async () => {
         await power.cut();
-        await checkpoints.start({ fresh: true });
+        await runs.start({ fresh: true });
       });
       host.announce({ event: 'restarted' });
       return await host.status();
@@ -132,7 +133,7 @@ function consoleTable(host: MachineHost): Table {
 }
 
 function checkpointTable(host: MachineHost): Table {
-  const { checkpoints } = host;
+  const { checkpoints, deletions, runs } = host;
   /** The list is another one for everybody. */
   const changed = () => {
     host.announce({ event: 'tree' });
@@ -144,7 +145,7 @@ function checkpointTable(host: MachineHost): Table {
       checkpoints.cancel();
       return done;
     },
-    compare: ({ from, to }) => checkpoints.compare(from, to),
+    compare: ({ from, to }) => compareCheckpoints(host, from, to),
     verify: ({ deep = false }) => checkpoints.verify(deep),
     'rename-checkpoint': async ({ id, name }) => {
       await (await host.tree()).rename(id, name);
@@ -162,14 +163,14 @@ function checkpointTable(host: MachineHost): Table {
       await (await host.tree()).keep(id);
       return changed();
     },
-    'delete-checkpoint': async ({ id, subtree = false }) => ({ deleted: await checkpoints.delete(id, subtree) }),
+    'delete-checkpoint': async ({ id, subtree = false }) => ({ deleted: await deletions.delete(id, subtree) }),
     'persist-checkpoint': async ({ id, store }) => {
       await checkpoints.persist(id, store);
       return done;
     },
     clone: given => cloneTo(host, given),
     export: ({ id, file }) => exportTo(host, id, file),
-    restore: given => host.transition('going back to a checkpoint', () => checkpoints.restore(given)),
+    restore: given => host.transition('going back to a checkpoint', () => runs.restore(given)),
   };
 }
 

@@ -12,6 +12,7 @@ import { ControlServer } from './control-server.ts';
 import type { EngineParts } from './engine.ts';
 import { type Handlers, machineCalls } from './machine-calls.ts';
 import { MachineCheckpoints } from './machine-checkpoints.ts';
+import { MachineDeletions } from './machine-deletions.ts';
 import { MachineDiskJobs } from './machine-disk-jobs.ts';
 import { MachineExec } from './machine-exec.ts';
 import { MachineFolder } from './machine-folder.ts';
@@ -20,6 +21,7 @@ import { MachineLayers } from './machine-layers.ts';
 import { MachineLeftovers } from './machine-leftovers.ts';
 import { MachinePosition } from './machine-position.ts';
 import { Power } from './machine-power.ts';
+import { MachineRuns } from './machine-runs.ts';
 import { MachineStores } from './machine-stores.ts';
 
 /** Status events are at least so far apart; the last one always comes. */
@@ -42,7 +44,9 @@ export class MachineHost {
   readonly layers: MachineLayers;
   readonly stores: MachineStores;
   readonly position = new MachinePosition(this);
-  readonly checkpoints: MachineCheckpoints;
+  readonly checkpoints = new MachineCheckpoints(this);
+  readonly deletions = new MachineDeletions(this);
+  readonly runs = new MachineRuns(this);
   readonly diskJobs: MachineDiskJobs;
   readonly exec = new MachineExec(this.console);
   /** Layers that a job reads, by its number. */
@@ -85,7 +89,7 @@ export class MachineHost {
       started: () => this.diskJobs.runStarted(),
       ended: () => {
         this.diskJobs.runEnded();
-        return this.checkpoints.ended();
+        return this.runs.ended();
       },
     });
     this.layers = new MachineLayers(
@@ -93,7 +97,6 @@ export class MachineHost {
       () => this.tree(),
       () => [...this.copying].flatMap(([job, layers]) => layers.map(layer => ({ job, layer }))),
     );
-    this.checkpoints = new MachineCheckpoints(this);
     this.diskJobs = new MachineDiskJobs(this);
     this.#handlers = machineCalls(this);
   }

@@ -138,22 +138,22 @@ async function record(): Promise<void> {
     scenes.push({ name, first, last, before, after, ...made, current: (await host.tree()).current });
     before = after;
   };
-  const { checkpoints } = host;
+  const { checkpoints, deletions, runs } = host;
   const ids = () => [...before.checkpoints.keys()];
-  await scene('power on', () => checkpoints.start({}));
+  await scene('power on', () => runs.start({}));
   await scene('take the first', () => checkpoints.take({ name: 'one' }));
   await scene('take another', () => checkpoints.take({ name: 'two' }));
   await scene('take a full one', () => checkpoints.take({ name: 'three', full: true }));
-  await scene('restore while it runs', () => checkpoints.restore({ id: ids()[0]! }));
+  await scene('restore while it runs', () => runs.restore({ id: ids()[0]! }));
   await scene('take on a branch', () => checkpoints.take({ name: 'four' }));
-  await scene('delete one that others build on', () => checkpoints.delete(ids()[0]!, false));
-  await scene('keep and restore', () => checkpoints.restore({ id: ids()[0]!, keepCurrent: true }));
-  await scene('suspend', () => checkpoints.suspend());
-  await scene('go on', () => checkpoints.start({}));
+  await scene('delete one that others build on', () => deletions.delete(ids()[0]!, false));
+  await scene('keep and restore', () => runs.restore({ id: ids()[0]!, keepCurrent: true }));
+  await scene('suspend', () => runs.suspend());
+  await scene('go on', () => runs.start({}));
   await scene('take in memory', () => checkpoints.take({ name: 'in memory', store: 'ram' }));
   await scene('persist', async () => checkpoints.persist((await host.tree()).current!, 'file'));
   await scene('power off', () => host.power.cut());
-  await scene('restore while it is off', () => checkpoints.restore({ id: ids()[1]! }));
+  await scene('restore while it is off', () => runs.restore({ id: ids()[1]! }));
   await scene(
     'clone',
     () => cloneTo(host, { id: ids()[1]!, folder: path.join(library, 'clone'), name: 'Clone' }),
@@ -162,8 +162,8 @@ async function record(): Promise<void> {
   const file = path.join(place, 'exported');
   await exportTo(host, ids()[2]!, file);
   await scene('import', () => folderCalls().import({ file, folder: path.join(library, 'imported') }), 'imported');
-  await scene('delete a subtree', () => checkpoints.delete(ids()[0]!, true));
-  for (const id of ids()) await scene('delete', () => checkpoints.delete(id, false));
+  await scene('delete a subtree', () => deletions.delete(ids()[0]!, true));
+  for (const id of ids()) await scene('delete', () => deletions.delete(id, false));
   await scene('power off again', () => host.power.cut());
   recorded.stop();
 }
@@ -251,10 +251,10 @@ async function judge(folder: string, scene: Scene, what: string, powerOn: boolea
   if (current !== undefined && known.length > 0) expect(known, what).toContain(current);
   expect(host.folder.process.restored, what).toBeUndefined();
   if (powerOn) {
-    await host.checkpoints.start({});
+    await host.runs.start({});
     const { id } = await host.checkpoints.take({ name: 'after the cut' });
-    for (const one of known.slice(-1)) await host.checkpoints.restore({ id: one });
-    await host.checkpoints.delete(id, false);
+    for (const one of known.slice(-1)) await host.runs.restore({ id: one });
+    await host.deletions.delete(id, false);
     await host.power.cut();
     while (host.jobs.busy) await new Promise(resolve => setImmediate(resolve));
     await host.layers.collect();

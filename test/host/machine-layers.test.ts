@@ -96,7 +96,7 @@ class World {
     this.checkpoints.set(draft.id, frozen);
   }
 
-  /** As `MachineCheckpoints.restore`. */
+  /** As `MachineRuns.restore`. */
   async restore(id: string): Promise<void> {
     const left: string[] = [];
     for (const layer of this.active) left.push(...(await this.layers.chain(layer)));
