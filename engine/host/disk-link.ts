@@ -109,7 +109,8 @@ export class DiskLink {
 
   /**
    * Divides the stream of requests here (C6). In the pause of a checkpoint: costs a few microseconds whatever the disks
-   * do. The I/O thread learns of it when it comes to this place in the ring.
+   * do. The I/O thread learns of it when it comes to this place in the ring, where `announceMoment` sends it: waking a
+   * thread may cost this one its processor for a while.
    */
   beginMoment(reissue?: Reissue): void {
     this.#reissue = reissue;
@@ -117,7 +118,11 @@ export class DiskLink {
     this.#momentPending = this.#pendingAtMoment.size;
     this.#results = [];
     this.#waiting.push(encodeMoment());
-    this.#push();
+    this.#fill();
+  }
+
+  announceMoment(): void {
+    this.#ioBell.ring();
   }
 
   /** Whether something that changes a block is in flight behind a read of it: the read must not be made again (C11). */
@@ -203,11 +208,15 @@ export class DiskLink {
   }
 
   #push(): void {
+    if (this.#fill()) this.#ioBell.ring();
+  }
+
+  /** False when nothing waits, or the ring has no room. */
+  #fill(): boolean {
     let pushed = 0;
     while (pushed < this.#waiting.length && this.#requests.push(this.#waiting[pushed]!)) pushed += 1;
-    if (pushed === 0) return;
     this.#waiting.splice(0, pushed);
-    this.#ioBell.ring();
+    return pushed > 0;
   }
 
   /** A number that no record in flight has: numbers come around after 2^32 records. */

@@ -28,6 +28,9 @@ export interface HartEnd {
   readonly code: number;
 }
 
+/** Milliseconds: a guest that sleeps as long undisturbed is not waiting for something quick, like a disk. */
+const LONG_SLEEP = 1;
+
 /** Thrown out of the guest's instruction when the machine is to stop while it waits for a page. */
 export class HartStopped extends Error {}
 
@@ -66,7 +69,7 @@ export class HartLoop {
       if (live.due) live.moment(this.#waitForRing);
       const state = machine.runSlice();
       if (live.due) live.finishMoment();
-      if (state.kind === 'idle' && !live.due) this.#sleep(state.milliseconds);
+      if (state.kind === 'idle' && !live.due) this.#idle(state.milliseconds);
       else this.#passOn();
       if (state.kind !== 'stopped') continue;
       if (state.reason !== 'reset') return this.#ended({ reason: state.reason, code: state.code });
@@ -108,6 +111,13 @@ export class HartLoop {
   /** Once per slice, not once per byte. */
   #passOn(): void {
     if (this.#parts.console.takeActivity()) this.#parts.ioBell.ring();
+  }
+
+  #idle(milliseconds: number): void {
+    const { live, bell } = this.#parts;
+    const rehearses = live.unrehearsed && milliseconds > LONG_SLEEP;
+    this.#sleep(rehearses ? LONG_SLEEP : milliseconds);
+    if (rehearses && bell.count === this.#seen) live.rehearse();
   }
 
   #sleep(milliseconds: number): void {

@@ -13,6 +13,11 @@ export class CapturedState {
     this.#puts.push(writer => writer.put(path, table, value));
   }
 
+  /** The same for a value that is built when it is encoded, of what was copied before. */
+  putLater<S>(path: string, table: Section<S>, build: () => S): void {
+    this.#puts.push(writer => writer.put(path, table, build()));
+  }
+
   /** The tree of sections. */
   encode(): Uint8Array {
     const writer = new StateTreeWriter();

@@ -161,7 +161,7 @@ export function saveDevices(devices: Devices, into: CapturedState): void {
   into.put(pathOf('uart0'), uartSection, devices.uart.save());
   into.put(pathOf('rtc'), rtcSection, devices.rtc.save());
   into.put(pathOf('vmgenid'), generationSection, devices.generation.save());
-  for (const disk of devices.disks) into.put(pathOf(disk.name), blockSection, disk.save());
+  for (const disk of devices.disks) into.putLater(pathOf(disk.name), blockSection, disk.capture());
   if (devices.virtioConsole) into.put(pathOf('console0'), consoleSection, devices.virtioConsole.save());
   into.put(pathOf('rng0'), rngSection, devices.rng.save());
 }

@@ -75,6 +75,22 @@ describe('the state of virtio-blk', () => {
     expect(block.memory.pinnedPages).toBe(0);
   });
 
+  it('is of the instant of its capture, whatever becomes of the requests before it is put together', () => {
+    for (const later of ['completed', 'reset'] as const) {
+      const block = new BlockDriver(options);
+      block.add(TYPE.IN, 2, 2048, 600);
+      block.add(TYPE.OUT, 20, pattern(1024, 5));
+      block.queue.kick();
+      const expected = block.device.save();
+      const capture = block.device.capture();
+      if (later === 'completed') block.backend.completeAll();
+      else block.device.reset();
+      expect(block.device.inFlight).toEqual([]);
+      expect(capture()).toEqual(expected);
+      expect(expected.inFlight).toHaveLength(2);
+    }
+  });
+
   it('settles restored requests whose data is in place', () => {
     const { block, read, write, flush } = restored();
     block.device.settle(1, 'ok');

@@ -152,10 +152,15 @@ export class VirtioBlock implements MmioDevice, VirtioModel, Saves<BlockState> {
   }
 
   save(): BlockState {
-    return {
-      transport: this.#transport.save(),
-      inFlight: this.#inFlight.ownedBy(this.#queue).map(saveInFlight),
-    };
+    return this.capture()();
+  }
+
+  /** Copies the state in a few microseconds however many requests are in flight; what it returns puts it together. */
+  capture(): () => BlockState {
+    const transport = this.#transport.save();
+    const requests = this.#inFlight.all();
+    const isOwned = this.#queue.owner();
+    return () => ({ transport, inFlight: requests.filter(({ chain }) => isOwned(chain)).map(saveInFlight) });
   }
 
   driverReset(): void {

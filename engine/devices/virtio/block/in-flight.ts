@@ -54,9 +54,13 @@ export class InFlightTable {
     this.#bytes = 0;
   }
 
+  all(): InFlight[] {
+    return [...this.#requests.values()];
+  }
+
   /** Those whose chain the queue still knows. */
   ownedBy(queue: SplitQueue): InFlight[] {
-    return [...this.#requests.values()].filter(request => queue.owns(request.chain));
+    return this.all().filter(request => queue.owns(request.chain));
   }
 }
 

@@ -149,6 +149,13 @@ export class SplitQueue {
     return this.#ready && chain.life === this.#life;
   }
 
+  /** `owns` as it is now, whatever becomes of the queue. */
+  owner(): (chain: Chain) => boolean {
+    const ready = this.#ready;
+    const life = this.#life;
+    return chain => ready && chain.life === life;
+  }
+
   /** Returns a chain to the driver with the number of bytes written to it. */
   push(chain: Chain, written: number): void {
     if (this.#stopped || !this.owns(chain)) return;
