@@ -1,4 +1,4 @@
-// `afterimage app` on the command line, which is `npm start`.
+// `afterimage app`, which is `npm start`, and `afterimage serve` on the command line.
 import { type Command, InvalidArgumentError } from 'commander';
 
 interface ServeArguments {
@@ -6,6 +6,7 @@ interface ServeArguments {
   readonly open: boolean;
   readonly library?: string;
   readonly allowHost?: readonly string[];
+  readonly newToken?: true;
 }
 
 interface AppArguments extends ServeArguments {
@@ -13,7 +14,7 @@ interface AppArguments extends ServeArguments {
   readonly terminal?: true;
 }
 
-/** Adds the command; `ended` gets the exit status. What `serve` does is beside it in main/cli. */
+/** Adds the commands; `ended` gets the exit status. */
 export function addApp(program: Command, ended: (status: number) => void): Command[] {
   const app = withServeOptions(program.command('app').description('open the app, with a machine to begin with'))
     .option('--browser', 'in a web browser, also where a window could be opened')
@@ -23,21 +24,31 @@ export function addApp(program: Command, ended: (status: number) => void): Comma
       const { browser, terminal } = options;
       ended(await appCommand({ ...serveOptions(options), firstMachine: true, browser, terminal }));
     });
-  return [app];
+  const serve = withServeOptions(
+    program.command('serve').description('show the app in a browser, on this computer only'),
+  )
+    .option('--first-machine', 'make and start a machine if there is none')
+    .action(async ({ firstMachine, ...options }: ServeArguments & { readonly firstMachine?: true }) => {
+      const { serveCommand } = await import('./serve.ts');
+      ended(await serveCommand({ ...serveOptions(options), firstMachine: firstMachine === true }));
+    });
+  return [app, serve];
 }
 
 function withServeOptions(command: Command): Command {
   return command
-    .option('--port <number>', 'port of the browser host', parsePort)
+    .option('--port <number>', 'where the browser host listens, up to 65535', parsePort)
     .option('--no-open', 'do not open a browser')
-    .option('--library <folder>', 'another machine library')
-    .option('--allow-host <name>', 'host name of a reverse proxy; can be given several times', collect)
+    .option('--library <folder>', 'where machines are, instead of the usual place')
+    .option('--allow-host <name...>', 'names under which a reverse proxy shows it')
+    .option('--new-token', 'let in no page that an earlier run has let in')
     .allowExcessArguments(false);
 }
 
-function serveOptions({ port, open, library, allowHost }: ServeArguments) {
+function serveOptions({ port, open, library, allowHost, newToken }: ServeArguments) {
   return {
     open,
+    ...(newToken === undefined ? {} : { newToken }),
     ...(port === undefined ? {} : { port }),
     ...(library === undefined ? {} : { library }),
     ...(allowHost === undefined ? {} : { allowHost }),
@@ -46,10 +57,6 @@ function serveOptions({ port, open, library, allowHost }: ServeArguments) {
 
 function parsePort(text: string): number {
   const port = Number(text);
-  if (/^\d+$/.test(text) && port <= 65_535) return port;
-  throw new InvalidArgumentError('It is no port.');
-}
-
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
+  if (/^\d{1,5}$/.test(text) && port <= 65_535) return port;
+  throw new InvalidArgumentError('Give a number up to 65535.');
 }

@@ -1,12 +1,14 @@
 // Who is let in. The address that is printed carries a token in its fragment; a page trades it for a cookie that
-// scripts cannot read. Names of hosts are checked, so that another site cannot reach us through a name of its own that
-// resolves to this machine.
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+// scripts cannot read, and for a pass that lets it in at the next run of the host. Names of hosts are checked, so that
+// another site cannot reach us through a name of its own that resolves to this machine.
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
 const TOKEN_BYTES = 32;
 /** Pages of one user; the oldest session goes first. */
 const MOST_SESSIONS = 64;
+/** A pass is renewed whenever its page comes back; one that was not used for so long is forgotten. */
+const PASS_MILLISECONDS = 7 * 24 * 3600 * 1000;
 const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]'];
 
 export class Gate {
@@ -14,9 +16,16 @@ export class Gate {
   readonly #sessions = new Set<string>();
   readonly #hosts: ReadonlySet<string>;
   readonly #cookie: string;
+  readonly #key: Uint8Array;
+  readonly #now: () => number;
 
-  /** `others`: host names, with their port if they have one, under which a reverse proxy shows us. */
-  constructor(port: number, others: readonly string[]) {
+  /**
+   * `others`: host names, with their port if they have one, under which a reverse proxy shows us. `key` signs passes: a
+   * host that has the same one takes them.
+   */
+  constructor(port: number, others: readonly string[], key: Uint8Array, now: () => number = Date.now) {
+    this.#key = key;
+    this.#now = now;
     this.#hosts = new Set([...LOOPBACK.map(name => `${name}:${port}`), ...others.map(name => name.toLowerCase())]);
     // Cookies do not know ports: two hosts on one machine must not overwrite each other's.
     this.#cookie = `afterimage-${port}`;
@@ -45,9 +54,19 @@ export class Gate {
   }
 
   isTheToken(given: unknown): boolean {
-    if (typeof given !== 'string') return false;
-    const [one, other] = [Buffer.from(given), Buffer.from(this.token)];
-    return one.length === other.length && timingSafeEqual(one, other);
+    return typeof given === 'string' && isSame(given, this.token);
+  }
+
+  /** What lets a page in again, at this host or at the next one with the same key. */
+  newPass(): string {
+    const content = `${this.#now().toString(36)}.${randomBytes(16).toString('hex')}`;
+    return `${content}.${this.#signature(content)}`;
+  }
+
+  isPass(given: unknown): boolean {
+    const match = typeof given === 'string' ? /^(([0-9a-z]{1,12})\.[0-9a-f]{32})\.([0-9a-f]{64})$/.exec(given) : null;
+    if (match === null || !isSame(match[3]!, this.#signature(match[1]!))) return false;
+    return this.#now() - Number.parseInt(match[2]!, 36) < PASS_MILLISECONDS;
   }
 
   hasSession(request: IncomingMessage): boolean {
@@ -64,4 +83,14 @@ export class Gate {
     const secure = request.headers.origin?.startsWith('https:') ? '; Secure' : '';
     return `${this.#cookie}=${session}; HttpOnly; SameSite=Strict; Path=/${secure}`;
   }
+
+  #signature(content: string): string {
+    return createHmac('sha256', this.#key).update(`pass ${content}`).digest('hex');
+  }
+}
+
+/** In a time that says nothing of where they differ. */
+function isSame(given: string, wanted: string): boolean {
+  const [one, other] = [Buffer.from(given), Buffer.from(wanted)];
+  return one.length === other.length && timingSafeEqual(one, other);
 }

@@ -12,10 +12,13 @@ import { appDataFolder, openApp } from '../ipc/open-app.ts';
 import { PageFiles } from '../ipc/page-files.ts';
 import { libraryFolder } from '../machines/location.ts';
 import { browserPlatform } from './browser-platform.ts';
+import { HostClaim } from './host-claim.ts';
+import { KeptHost } from './kept-host.ts';
+import { useOther } from './other-host.ts';
 import { BrowserServer } from './server.ts';
 
 export interface ServeOptions {
-  /** The usual one, or any that is free, unless given. */
+  /** That of the last run, the usual one, or any that is free, unless given. */
   readonly port?: number;
   /** Do not open a browser. */
   readonly open?: boolean;
@@ -24,11 +27,12 @@ export interface ServeOptions {
   readonly allowHost?: readonly string[];
   /** Make and start a machine if there is none. */
   readonly firstMachine?: boolean;
+  /** Let in nobody whom an earlier run let in. */
+  readonly newToken?: boolean;
   /** Bytes of one upload. */
   readonly largestUpload?: number;
 }
 
-const USUAL_PORT = 7428;
 /** Larger disks are put beside the machine by other means. */
 const LARGEST_UPLOAD = 64 * GIB;
 const UPLOADS_AT_ONCE = 4;
@@ -41,6 +45,9 @@ export async function serveCommand(options: ServeOptions = {}): Promise<number> 
   const { pages, bridge } = await builtPages(print);
   const library = libraryFolder(options.library);
   const dataFolder = appDataFolder(library);
+  const claim = await HostClaim.take(dataFolder);
+  if (!(claim instanceof HostClaim)) return await useOther(claim, { dataFolder, options, print, open: openBrowser });
+  const kept = await KeptHost.open(dataFolder, options.newToken === true);
   const ending = Promise.withResolvers<void>();
   let address = '';
   const platform = browserPlatform({ dataFolder, showAddress: () => print(address), quit: ending.resolve, print });
@@ -51,15 +58,21 @@ export async function serveCommand(options: ServeOptions = {}): Promise<number> 
     progress: print,
     log: complain,
   });
-  const server = await listen(options, {
-    app,
-    pages,
-    bridge,
-    uploadFolder: path.join(platform.temporaryFolder, 'uploads'),
-    uploads: { largest: options.largestUpload ?? LARGEST_UPLOAD, atOnce: UPLOADS_AT_ONCE },
-    otherHosts: options.allowHost ?? [],
-  });
+  const server = await listen(
+    options,
+    {
+      app,
+      pages,
+      bridge,
+      uploadFolder: path.join(platform.temporaryFolder, 'uploads'),
+      uploads: { largest: options.largestUpload ?? LARGEST_UPLOAD, atOnce: UPLOADS_AT_ONCE },
+      otherHosts: options.allowHost ?? [],
+      key: kept.key,
+    },
+    kept,
+  );
   address = server.address;
+  await claim.announce(address);
   print(`Afterimage is at ${address}`);
   print('Whoever has this address works with your machines. Ctrl-C ends it.');
   if (options.open !== false) openBrowser(address);
@@ -76,6 +89,7 @@ export async function serveCommand(options: ServeOptions = {}): Promise<number> 
   await putAway(app, signals, print);
   await server.close();
   await app.close();
+  await claim.release();
   signals.close();
   return 0;
 }
@@ -91,20 +105,25 @@ async function putAway(app: App, signals: Signals, print: (text: string) => void
   for (const { name } of left) print(`${name} runs on; see it with: npx afterimage list`);
 }
 
-/** The usual port, unless another was asked for, may be another host's. */
+/** Where it was the last time, so that pages find it again; that port may be another program's now. */
 async function listen(
   options: ServeOptions,
   parts: Parameters<typeof BrowserServer.listen>[0],
+  kept: KeptHost,
 ): Promise<BrowserServer> {
-  try {
-    return await BrowserServer.listen(parts, options.port ?? USUAL_PORT);
-  } catch (thrown) {
-    if (options.port !== undefined || AfterimageError.from(thrown).kind !== 'locked') {
+  const ports = options.port === undefined ? kept.ports : [options.port];
+  for (const [index, port] of ports.entries()) {
+    try {
+      const server = await BrowserServer.listen(parts, port);
+      if (options.port === undefined) await kept.usePort(server.port);
+      return server;
+    } catch (thrown) {
+      if (index + 1 < ports.length && AfterimageError.from(thrown).kind === 'locked') continue;
       await parts.app.close();
       throw thrown;
     }
-    return await BrowserServer.listen(parts, 0);
   }
+  throw new AfterimageError('internal', 'There is no port to listen on');
 }
 
 async function builtPages(print: (text: string) => void): Promise<{ pages: PageFiles; bridge: Uint8Array }> {

@@ -1,4 +1,5 @@
 // The browser host's server, on loopback only. TLS and access from elsewhere are a reverse proxy's work.
+import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -12,6 +13,7 @@ import type { App } from '../ipc/app.ts';
 import type { PageFiles } from '../ipc/page-files.ts';
 import { contentSecurityPolicy, PAGE_HEADERS } from '../ipc/page-policy.ts';
 import { Gate } from './gate.ts';
+import { KEY_BYTES } from './kept-host.ts';
 import { PageSocket } from './page-socket.ts';
 import { Transfers, type UploadLimits } from './transfers.ts';
 
@@ -24,6 +26,8 @@ export interface ServerParts {
   readonly uploads: UploadLimits;
   /** Names under which a reverse proxy shows us. */
   readonly otherHosts: readonly string[];
+  /** Signs the passes of pages; with one of its own a host lets in nobody from earlier runs. */
+  readonly key?: Uint8Array;
 }
 
 const BRIDGE_PATH = '/bridge.js';
@@ -49,7 +53,7 @@ export class BrowserServer {
     this.#parts = parts;
     this.#server = server;
     this.#port = port;
-    this.#gate = new Gate(port, parts.otherHosts);
+    this.#gate = new Gate(port, parts.otherHosts, parts.key ?? randomBytes(KEY_BYTES));
     this.#transfers = new Transfers(parts.app, parts.uploadFolder, parts.uploads);
     server.on('request', (request, response) => void this.#answer(request, response));
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
@@ -72,6 +76,10 @@ export class BrowserServer {
   /** With the token: whoever has it works with the machines. */
   get address(): string {
     return `http://127.0.0.1:${this.#port}/${TOKEN_PREFIX}${this.#gate.token}`;
+  }
+
+  get port(): number {
+    return this.#port;
   }
 
   get pages(): number {
@@ -137,10 +145,12 @@ export class BrowserServer {
   }
 
   async #session(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { token } = (await smallJson(request)) as { readonly token?: unknown };
-    if (this.#gate.isTheToken(token)) response.setHeader('set-cookie', this.#gate.letIn(request));
-    else if (token !== '' || !this.#gate.hasSession(request)) return end(response, 401);
-    end(response, 204);
+    const { token, pass } = (await smallJson(request)) as { readonly token?: unknown; readonly pass?: unknown };
+    const knows = this.#gate.isTheToken(token) || (token === '' && this.#gate.isPass(pass));
+    if (!knows && !(token === '' && this.#gate.hasSession(request))) return end(response, 401);
+    if (!this.#gate.hasSession(request)) response.setHeader('set-cookie', this.#gate.letIn(request));
+    // A cookie goes to every port of a computer. Whoever has only that gets nothing that outlives this run.
+    json(response, 200, knows ? { pass: this.#gate.newPass() } : {});
   }
 
   async #download(request: IncomingMessage, response: ServerResponse, address: URL): Promise<void> {

@@ -4,6 +4,7 @@ import type { Answer } from '../contract/afterimage.ts';
 import type { ConsolePort } from '../contract/console.ts';
 import type { AppEvent } from '../contract/events.ts';
 import {
+  PASS_KEY,
   PATHS,
   packConsoleBytes,
   type SocketMessage,
@@ -143,7 +144,7 @@ export class BrowserSocket {
     this.#announce({ event: 'connection', state: 'lost' });
   }
 
-  /** The host does not know this page: it was started anew, or the address was not the one that it gave. */
+  /** The host does not know this page: it was told to forget all, or the address was not the one that it gave. */
   #refuse(): void {
     this.#refused = true;
     for (const { resolve } of this.#calls.values()) resolve(refusal());
@@ -186,22 +187,44 @@ export class BrowserSocket {
 
 /**
  * Trades the token of the address for a cookie, and takes it out of the address and the history. Without a token the
- * cookie of an earlier visit may still do.
+ * cookie of an earlier visit may still do, and after a restart of the host the pass that it gave.
  */
 async function letIn(): Promise<'in' | 'refused' | 'unreachable'> {
   const token = location.hash.startsWith(TOKEN_PREFIX) ? location.hash.slice(TOKEN_PREFIX.length) : '';
   if (token !== '') history.replaceState(null, '', `${location.pathname}#/`);
   try {
-    const response = await fetch(PATHS.session, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ token }),
-    });
-    return response.status === 401 || response.status === 403 ? 'refused' : 'in';
+    let response = await session({ token, pass: keptPass() });
+    // An old address: who has been here before is let in all the same.
+    if (response.status === 401 && token !== '') response = await session({ token: '', pass: keptPass() });
+    if (response.status === 401 || response.status === 403) return 'refused';
+    if (!response.ok) return 'unreachable';
+    const { pass } = (await response.json()) as { readonly pass?: string };
+    if (pass !== undefined) keepPass(pass);
+    return 'in';
   } catch {
     // The host is not there: it may come back.
     return 'unreachable';
   }
+}
+
+function session(body: { readonly token: string; readonly pass: string }): Promise<Response> {
+  const headers = { 'content-type': 'application/json' };
+  return fetch(PATHS.session, { method: 'POST', headers, body: JSON.stringify(body) });
+}
+
+function keptPass(): string {
+  try {
+    return localStorage.getItem(PASS_KEY) ?? '';
+  } catch {
+    return '';
+  }
+}
+
+/** A browser may be told to keep nothing: then the address is needed after each restart of the host. */
+function keepPass(pass: string): void {
+  try {
+    localStorage.setItem(PASS_KEY, pass);
+  } catch {}
 }
 
 function refusal() {

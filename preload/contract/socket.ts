@@ -13,6 +13,9 @@ export const PATHS = { session: '/session', socket: '/socket', upload: '/upload'
 /** Where the address of a fresh page carries its token. Fragments are never sent to a server. */
 export const TOKEN_PREFIX = '#token=';
 
+/** Where a page's storage keeps what lets it in at the next run of its host; storage is the page's origin's alone. */
+export const PASS_KEY = 'afterimage-pass';
+
 /** Longest message that a page sends: a screen for a thumbnail is the longest. */
 export const LONGEST_SOCKET_MESSAGE = 4 * 1024 * 1024;
 

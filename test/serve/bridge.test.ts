@@ -47,12 +47,14 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function listen(port: number): Promise<BrowserServer> {
+const KEY = new Uint8Array(32).fill(1);
+
+async function listen(port: number, key: Uint8Array = KEY): Promise<BrowserServer> {
   const pages = await PageFiles.read(path.join(folder, 'pages'));
   const bridge = await readFile(BRIDGE_FILE);
   const uploadFolder = path.join(folder, 'temporary/uploads');
   return await BrowserServer.listen(
-    { app, pages, bridge, uploadFolder, uploads: { largest: 1e9, atOnce: 4 }, otherHosts: [] },
+    { app, pages, bridge, uploadFolder, uploads: { largest: 1e9, atOnce: 4 }, otherHosts: [], key },
     port,
   );
 }
@@ -142,8 +144,8 @@ test('a lost connection is told, comes back, and consoles go on', async () => {
   await expect.poll(seen).toEqual(['lost', 'back', 'still there']);
 });
 
-test('a page of a host that was started anew is told that it is not known any more', async () => {
-  await page.goto(server.address);
+/** What a page is told of its connection, from now on. */
+async function heard(): Promise<() => Promise<string[]>> {
   await page.evaluate(() => {
     const scope = globalThis as unknown as { seen: string[] };
     scope.seen = [];
@@ -152,11 +154,36 @@ test('a page of a host that was started anew is told that it is not known any mo
       if (name === 'connection') scope.seen.push(state ?? '');
     });
   });
+  return () => page.evaluate(() => (globalThis as unknown as { seen: string[] }).seen);
+}
+
+async function restartHost(key: Uint8Array): Promise<void> {
   const { port } = new URL(server.address);
   await server.close();
-  const seen = () => page.evaluate(() => (globalThis as unknown as { seen: string[] }).seen);
-  await expect.poll(seen).toEqual(['lost']);
-  server = await listen(Number(port));
+  server = await listen(Number(port), key);
+}
+
+test('a host that was started anew lets in the pages of the one before, and again after that', async () => {
+  const first = server.address;
+  await page.goto(first);
+  expect(await call('settings')).toMatchObject({ ok: true });
+  const seen = await heard();
+  await restartHost(KEY);
+  await expect.poll(seen, { timeout: 20_000 }).toEqual(['lost', 'back']);
+  expect(await call('settings')).toMatchObject({ ok: true });
+  await restartHost(KEY);
+  // The address of the first run is of no use to anybody else, but to this browser it is as good as any.
+  await page.goto('about:blank');
+  await page.goto(first);
+  expect(await call('settings')).toMatchObject({ ok: true });
+  expect(page.url()).toMatch(/\/#\/$/);
+});
+
+test('a host that was told to forget pages says so to them', async () => {
+  await page.goto(server.address);
+  expect(await call('settings')).toMatchObject({ ok: true });
+  const seen = await heard();
+  await restartHost(new Uint8Array(32).fill(7));
   await expect.poll(seen, { timeout: 20_000 }).toEqual(['lost', 'refused']);
   expect(await call('library')).toMatchObject({ ok: false, error: { kind: 'denied' } });
 });

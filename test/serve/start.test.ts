@@ -49,6 +49,9 @@ test('it makes a machine, starts it, suspends it at the end and goes on with it 
     /^(Electron's program is not installed|There is no display), so the app is shown in a web browser\.$/m,
   );
   expect(first.text).toMatch(/Afterimage is at http:\/\/127\.0\.0\.1:\d+\/#token=[0-9a-f]{64}/);
+  // A second one finds the first.
+  const address = /http:\S+/.exec(first.text)?.[0];
+  expect(command(library, 'serve', '--no-open')).toContain(`Afterimage runs already, at ${address}\n`);
   const exec = (text: string) => {
     const words = [COMMAND, 'exec', '--library', library, 'Debian', '--', text];
     return spawnSync(process.execPath, words, { encoding: 'utf8', timeout: 120_000 }).stdout;
