@@ -19,6 +19,8 @@ export interface StoredCheckpoint {
 export interface CheckpointStore {
   /** False for memory: what is there is gone with the process. */
   readonly durable: boolean;
+  /** What is in it cannot be reached now, and is not gone for that. */
+  readonly lost?: boolean;
   begin(id: Hex): Promise<StoreDraft>;
   /** @throws AfterimageError `missing` */
   open(id: Hex): Promise<HostFile>;

@@ -1,3 +1,4 @@
+import { AfterimageError } from '../base/errors.ts';
 import type { HostFile } from '../disk/disk.ts';
 import type { BlockCodecs } from './codecs.ts';
 import { CheckpointFile } from './file-reader.ts';
@@ -16,6 +17,8 @@ export interface MergerParts {
   readonly records: () => ReadonlyMap<Hex, TreeRecord>;
   readonly pinned: (id: Hex) => boolean;
   readonly find: (id: Hex) => Promise<HostFile>;
+  /** Reads the facts that are not known yet; false when a file that cannot be read now may build on others. */
+  readonly learn: () => Promise<boolean>;
   /** Changes a node in the tree, durably; undefined takes it out. */
   readonly change: (id: Hex, change: Partial<TreeRecord> | undefined) => Promise<void>;
 }
@@ -24,6 +27,7 @@ export interface MergerParts {
  * Gets rid of hidden files. One that nobody takes pages from is removed; one that a single file takes pages from is
  * merged into that: a new file with the pages of both replaces it in one step, under the same identity and seal, so
  * nobody else notices. One that several take pages from stays as it is: copying it to each would cost space, not free it.
+ * Nothing goes while it cannot be known who takes pages from it.
  */
 export class TreeMerger {
   readonly #parts: MergerParts;
@@ -49,6 +53,7 @@ export class TreeMerger {
 
   collapse(options: DeleteOptions): Promise<number> {
     return this.#queue.run(async () => {
+      if (!(await this.#parts.learn())) return 0;
       const before = this.#total();
       await this.#removeUnneeded();
       for (const [heir, chain] of this.#mergers(options.merge ?? 'now')) {
@@ -61,7 +66,9 @@ export class TreeMerger {
   }
 
   removeUnneeded(): Promise<void> {
-    return this.#queue.run(() => this.#removeUnneeded());
+    return this.#queue.run(async () => {
+      if (await this.#parts.learn()) await this.#removeUnneeded();
+    });
   }
 
   /** Hidden, and no file or pin needs it. */
@@ -74,7 +81,9 @@ export class TreeMerger {
   move(id: Hex, store: string, options: JobOptions): Promise<void> {
     return this.#queue.run(async () => {
       const { records, facts, stores, change } = this.#parts;
-      const from = records().get(id)!.store;
+      const from = records().get(id)?.store;
+      // It may have been deleted while others were merged.
+      if (from === undefined) throw new AfterimageError('missing', 'No such checkpoint', { id });
       if (from === store) return;
       const chain: Hex[] = [];
       const durable = stores.get(store)!.durable;

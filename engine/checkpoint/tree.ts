@@ -44,6 +44,7 @@ export class CheckpointTree {
       records: () => this.#state.nodes,
       pinned: id => this.#pins.has(id),
       find: id => this.#find(id),
+      learn: () => this.#learnFacts(),
       change: (id, record) => this.#changeNode(id, record),
     });
   }
@@ -60,7 +61,6 @@ export class CheckpointTree {
     }
     for (const store of parts.stores.values()) await store.sweep();
     const tree = new CheckpointTree(parts, state, new Map());
-    for (const record of state.nodes.values()) await tree.#readFacts(record);
     await tree.#merger.removeUnneeded();
     return tree;
   }
@@ -168,11 +168,9 @@ export class CheckpointTree {
         unpin();
       };
       const complete = async (trailer: CheckpointTrailer) => {
-        let named = false;
         try {
           const written = await writer.finish(trailer);
           await stored.complete();
-          named = true;
           const base = link === undefined ? {} : { base: link.id };
           this.#facts.set(id, { ...base, seal: written.seal, bytes: written.bytes });
           await this.#list(id, options.store, parent, trailer);
@@ -181,8 +179,7 @@ export class CheckpointTree {
         } catch (thrown) {
           this.#facts.delete(id);
           await abort();
-          // A tree that may already name it must find it; then it is an orphan, and verify tells.
-          if (named && !mayBeListed(thrown)) await store.remove(id).catch(() => undefined);
+          await this.#unlist(id, store, thrown);
           throw thrown;
         }
       };
@@ -343,7 +340,17 @@ export class CheckpointTree {
     await this.#merger.collapse(options);
   }
 
-  async #readFacts(record: TreeRecord): Promise<void> {
+  /** False when a file that cannot be read, and that somebody needs, may build on others. */
+  async #learnFacts(): Promise<boolean> {
+    const unknown: Hex[] = [];
+    for (const record of this.#state.nodes.values()) {
+      if (!this.#facts.has(record.id) && !(await this.#readFacts(record))) unknown.push(record.id);
+    }
+    return unknown.every(id => this.#merger.isUnneeded(id));
+  }
+
+  /** Whether it is known what the file builds on; one that is not there builds on nothing. */
+  async #readFacts(record: TreeRecord): Promise<boolean> {
     try {
       const file = await this.#find(record.id);
       try {
@@ -354,9 +361,12 @@ export class CheckpointTree {
       } finally {
         await file.close();
       }
+      return true;
     } catch (thrown) {
       // Verify and open say what is wrong with it; the other nodes do not depend on it.
       if (!(thrown instanceof AfterimageError) || thrown.kind === 'internal') throw thrown;
+      const store = this.#parts.stores.get(record.store);
+      return thrown.kind === 'missing' && store !== undefined && store.lost !== true;
     }
   }
 
@@ -369,6 +379,19 @@ export class CheckpointTree {
       const nodes = new Map(this.#state.nodes).set(id, { ...record, protected: false, hidden: false });
       await this.#commit(current ? { ...this.#state, current: id, nodes } : { ...this.#state, nodes });
     });
+  }
+
+  /**
+   * A checkpoint that has failed leaves no file: what its disks stood on goes on being written to, so whoever found it
+   * later would find memory and disks of different times. Should the host fail here too, its file stays.
+   */
+  async #unlist(id: Hex, store: CheckpointStore, reason: unknown): Promise<void> {
+    try {
+      if (mayBeListed(reason)) await this.#changes.run(() => this.#commit(this.#state));
+      await store.remove(id);
+    } catch {
+      // What matters is why it failed.
+    }
   }
 
   /** Takes nodes off the list, in one step. */

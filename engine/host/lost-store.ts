@@ -10,6 +10,7 @@ import type { HostFile } from '../disk/disk.ts';
 export class LostStore implements CheckpointStore {
   /** What is on it is not gone with the process. */
   readonly durable = true;
+  readonly lost = true;
   readonly #medium: string;
   readonly #find: () => Promise<CheckpointStore>;
 

@@ -52,8 +52,12 @@ export class TreeModel {
     this.codecs = random.below(2) === 0 ? zstd : plain;
   }
 
+  protected makeStores(medium: boolean): Promise<Map<string, CheckpointStore>> {
+    return storesOf(this.world, medium);
+  }
+
   async open(medium = false): Promise<this> {
-    this.stores = await storesOf(this.world, medium);
+    this.stores = await this.makeStores(medium);
     if (medium) this.mediums += 1;
     const { stores, codecs, random } = this;
     const bytes = (count: number) => Uint8Array.from({ length: count }, () => random.below(256));
