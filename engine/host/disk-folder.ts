@@ -4,6 +4,7 @@ import path from 'node:path';
 import { AfterimageError } from '../base/errors.ts';
 import type { Folder } from '../disk/chain/folder.ts';
 import type { HostFile } from '../disk/disk.ts';
+import { openReadonly } from './checkpoint-folder.ts';
 import { FileLock } from './file-lock.ts';
 import { codeOf, hostError } from './host-errors.ts';
 import { openHostFile } from './node-file.ts';
@@ -22,6 +23,12 @@ export class HostFolder implements Folder {
 
   async open(name: string, mode: 'read' | 'write'): Promise<HostFile> {
     return await openHostFile(await this.#inside(name), { readonly: mode === 'read' });
+  }
+
+  async glance(name: string): Promise<HostFile> {
+    const file = this.#path(name);
+    // Links within the folder may be followed, and were.
+    return await openReadonly(await this.#within(file, name));
   }
 
   async create(name: string): Promise<HostFile> {
@@ -102,10 +109,11 @@ export class HostFolder implements Folder {
 
   async allocatedBytes(name: string): Promise<number> {
     const file = await this.#inside(name);
-    const { blocks, size } = await stat(file).catch(thrown => {
-      throw hostError(thrown, file, 'measure');
-    });
-    return process.platform === 'win32' ? size : blocks * STAT_BLOCK;
+    return allocatedIn(
+      await stat(file, { bigint: true }).catch(thrown => {
+        throw hostError(thrown, file, 'measure');
+      }),
+    );
   }
 
   async clone(from: string, to: string): Promise<boolean> {
@@ -135,15 +143,21 @@ export class HostFolder implements Folder {
     return file;
   }
 
-  async #within(file: string, name: string): Promise<void> {
+  /** Returns where links lead. */
+  async #within(file: string, name: string): Promise<string> {
     const [root, found] = await Promise.all([realpath(this.#root), realpath(file)]).catch(thrown => {
       throw hostError(thrown, file, 'find');
     });
     const relative = path.relative(root, found);
-    if (relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative)) return;
+    if (relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative)) return found;
     throw new AfterimageError('denied', 'A link leads out of the folder; put the file itself there', {
       path: file,
       name,
     });
   }
+}
+
+/** Bytes that a file takes on the host. */
+export function allocatedIn({ blocks, size }: { readonly blocks: bigint; readonly size: bigint }): number {
+  return process.platform === 'win32' ? Number(size) : Number(blocks) * STAT_BLOCK;
 }

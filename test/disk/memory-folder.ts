@@ -76,6 +76,10 @@ export class MemoryFolder implements TestFolder {
     return this.#wrap(new OpenFile(path, inode.file, access === 'read', closed), inode);
   }
 
+  async glance(path: string): Promise<HostFile> {
+    return await this.open(path, 'read');
+  }
+
   async create(path: string): Promise<HostFile> {
     if (this.names.has(path)) throw new AfterimageError('state', 'The file exists already', { path });
     this.add(path, new Uint8Array());

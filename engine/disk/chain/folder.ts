@@ -9,6 +9,11 @@ import type { HostFile } from '../disk.ts';
 export interface Folder {
   /** Opens a regular file that exists. Refuses links that lead out of the folder, devices and folders. */
   open(path: string, access: 'read' | 'write'): Promise<HostFile>;
+  /**
+   * Opens a regular file for reading without a lock, also while someone writes to it: what is read may be of two moments.
+   * For headers, which change in one write.
+   */
+  glance(path: string): Promise<HostFile>;
   /** Creates a file for writing; fails with kind `state` when the name is taken. */
   create(path: string): Promise<HostFile>;
   /** Gives a file another name, in one step; what had that name is gone then. */

@@ -54,7 +54,7 @@ async function placeBelow(
   assumed: BackingFormat | undefined,
 ): Promise<LayerPlace | undefined> {
   if (place.format === 'raw') return undefined;
-  const file = await folder.open(place.path, 'read');
+  const file = await folder.glance(place.path);
   try {
     const { backing } = await readHeader(file);
     if (backing === undefined) return undefined;

@@ -1,5 +1,6 @@
 // What is to be done about jobs that a crash has interrupted, and about files that others in the folder stand on.
 import { AfterimageError } from '../../base/errors.ts';
+import { inParallel } from '../../base/parallel.ts';
 import { type Folder, partialName } from '../chain/folder.ts';
 import { backingPath } from '../chain/paths.ts';
 import { readHeader } from '../qcow2/header.ts';
@@ -73,7 +74,7 @@ export async function refuseHalfCommitted(folder: Folder, path: string): Promise
   for (const journal of await findJournals(folder, [path])) {
     const { record } = journal;
     if (record?.kind !== 'commit' || record.base !== path) continue;
-    if (!(await standsOn(folder, record.layer, path))) continue;
+    if ((await standingOn(folder, [record.layer], path)).length === 0) continue;
     throw new AfterimageError(
       'state',
       `A commit of ${record.layer} into it was interrupted; commit that again, or delete ${journal.path}`,
@@ -82,16 +83,12 @@ export async function refuseHalfCommitted(folder: Folder, path: string): Promise
   }
 }
 
-/**
- * The images in the folder that stand directly on a file. Those that a running machine writes to cannot be read and
- * are not among them; whoever runs has what it stands on locked.
- */
+/** The images in the folder that stand directly on a file, also those that someone writes to. */
 export async function overlaysOf(folder: Folder, path: string): Promise<string[]> {
   const overlays: string[] = [];
   for (const under of foldersAbove(path)) {
-    for (const other of await folder.list(under)) {
-      if (other !== path && !NO_IMAGE.test(other) && (await standsOn(folder, other, path))) overlays.push(other);
-    }
+    const others = (await folder.list(under)).filter(other => other !== path && !NO_IMAGE.test(other));
+    overlays.push(...(await standingOn(folder, others, path)));
   }
   return overlays;
 }
@@ -111,22 +108,39 @@ export async function refuseOverlays(folder: Folder, path: string, except: reado
 /** Named in one message. */
 const MOST_NAMES = 5;
 
-async function standsOn(folder: Folder, overlay: string, path: string): Promise<boolean> {
+/** Headers that are looked at at a time: the host's thread pool has other work, too. */
+const GLANCES_AT_ONCE = 4;
+
+/** Which of the files stand directly on `path`. Only headers are read, and no file is locked. */
+async function standingOn(folder: Folder, files: readonly string[], path: string): Promise<string[]> {
+  const identity = await folder.identity(path).catch(nothing);
+  const stand = await inParallel(files, GLANCES_AT_ONCE, async file => {
+    const below = await nameBelow(folder, file);
+    if (below === undefined) return false;
+    // It may be named by a link.
+    return below === path || (identity !== undefined && (await folder.identity(below).catch(nothing)) === identity);
+  });
+  return files.filter((_, index) => stand[index]);
+}
+
+async function nameBelow(folder: Folder, overlay: string): Promise<string | undefined> {
   try {
-    const file = await folder.open(overlay, 'read');
+    const file = await folder.glance(overlay);
     try {
       const { backing } = await readHeader(file);
-      if (backing === undefined) return false;
-      const below = backingPath(overlay, backing.name);
-      return below === path || (await folder.identity(below)) === (await folder.identity(path));
+      return backing && backingPath(overlay, backing.name);
     } finally {
       await file.close();
     }
   } catch (thrown) {
-    // Not an image, or one that nobody can open.
-    if (thrown instanceof AfterimageError && thrown.kind !== 'internal') return false;
-    throw thrown;
+    return nothing(thrown);
   }
+}
+
+/** Of what is no image, or is one that nobody can open. */
+function nothing(thrown: unknown): undefined {
+  if (thrown instanceof AfterimageError && thrown.kind !== 'internal') return undefined;
+  throw thrown;
 }
 
 function unfinished(chain: readonly ChainLayer[], { kind, layer: path, base }: JobRecord): InterruptedJob | undefined {
