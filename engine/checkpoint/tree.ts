@@ -6,7 +6,7 @@ import { damaged, type Hex, toHex } from './format.ts';
 import { encodeHeader, type ParentLink } from './header.ts';
 import { ZERO_BLOCK } from './page-index.ts';
 import { Queue } from './queue.ts';
-import { CheckpointReader } from './reader.ts';
+import { CheckpointReader, LONGEST_CHAIN } from './reader.ts';
 import { expired, type RetentionPolicy } from './retention.ts';
 import type { JobOptions } from './rewrite.ts';
 import type { CheckpointStore } from './store.ts';
@@ -125,6 +125,15 @@ export class CheckpointTree {
       throw new AfterimageError('missing', 'No such checkpoint to build on', { id });
     }
     return { id, seal: facts.seal };
+  }
+
+  /** How many files a checkpoint takes pages from, its own and deleted ones included. */
+  chainLength(id: Hex): number {
+    let length = 0;
+    for (let at: Hex | undefined = id; at !== undefined && length < LONGEST_CHAIN; at = this.#facts.get(at)?.base) {
+      length += 1;
+    }
+    return length;
   }
 
   /** Keeps a file for the machine whose dirty marks count from it, also when its node is deleted. */

@@ -1,6 +1,9 @@
 import type { Hex } from '../checkpoint/format.ts';
 import type { CheckpointTree } from '../checkpoint/tree.ts';
 
+/** From so many files on a checkpoint is saved in full: each file of a chain is opened when it is restored. */
+const LONGEST_CHAIN = 64;
+
 /** A checkpoint that the next one can build on. */
 export interface Base {
   readonly id: Hex;
@@ -18,7 +21,13 @@ export class Bases {
   #bases: readonly Base[] = [];
   #tree: CheckpointTree | undefined;
 
-  /** The one to build on. */
+  /** The one to build on; none when a checkpoint would then stand on too many files. */
+  toBuildOn(durable: boolean): Base | undefined {
+    const base = this.newest(durable);
+    return base !== undefined && (this.#tree?.chainLength(base.id) ?? 0) < LONGEST_CHAIN ? base : undefined;
+  }
+
+  /** The one that marks count from. */
   newest(durable: boolean): Base | undefined {
     return this.#bases.find(base => base.durable || !durable);
   }

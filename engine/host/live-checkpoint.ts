@@ -148,7 +148,7 @@ export class LiveCheckpoints {
     progress('preparing');
     makePoolPolite();
     const durable = tree.isDurable(store);
-    const base = request.full ? undefined : this.bases.newest(durable);
+    const base = request.full ? undefined : this.bases.toBuildOn(durable);
     const ram = this.#parts.tables.ramPages * 4096;
     const draft = await tree.take({
       store,

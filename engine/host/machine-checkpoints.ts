@@ -5,11 +5,8 @@ import { nameOfNow, version } from './checkpoint-names.ts';
 import type { MachineHost } from './machine-host.ts';
 import { screenOf } from './machine-stop.ts';
 import { FILE } from './machine-stores.ts';
-import { chainLength } from './machine-tree.ts';
 import { verifyMachine } from './machine-verify.ts';
 
-/** From so many files on a checkpoint is saved in full: each file of a chain is opened when it is restored. */
-const LONGEST_CHAIN = 64;
 const MINUTE = 60_000;
 
 export class MachineCheckpoints {
@@ -49,7 +46,7 @@ export class MachineCheckpoints {
       const taken = await engine.checkpoint({
         tree,
         store: await stores.use(given.store ?? FILE),
-        full: given.full === true || chainLength(tree, tree.current) >= LONGEST_CHAIN,
+        full: given.full === true,
         about: {
           name: given.name ?? nameOfNow(),
           note: given.note ?? '',

@@ -90,11 +90,3 @@ export function retentionPolicy({ last, hourly, daily }: Retention): RetentionPo
     ],
   };
 }
-
-/** How many files a checkpoint that builds on this one would need; 0 without one. */
-export function chainLength(tree: CheckpointTree, id: string | undefined): number {
-  const bases = new Map(tree.nodes.map(node => [node.id, node.base]));
-  let length = 0;
-  for (let at = id; at !== undefined && length < bases.size; at = bases.get(at)) length += 1;
-  return length;
-}
