@@ -109,11 +109,10 @@ export class HostFolder implements Folder {
 
   async allocatedBytes(name: string): Promise<number> {
     const file = await this.#inside(name);
-    return allocatedIn(
-      await stat(file, { bigint: true }).catch(thrown => {
-        throw hostError(thrown, file, 'measure');
-      }),
-    );
+    const { blocks, size } = await stat(file).catch(thrown => {
+      throw hostError(thrown, file, 'measure');
+    });
+    return process.platform === 'win32' ? size : blocks * STAT_BLOCK;
   }
 
   async clone(from: string, to: string): Promise<boolean> {
@@ -155,9 +154,4 @@ export class HostFolder implements Folder {
       name,
     });
   }
-}
-
-/** Bytes that a file takes on the host. */
-export function allocatedIn({ blocks, size }: { readonly blocks: bigint; readonly size: bigint }): number {
-  return process.platform === 'win32' ? Number(size) : Number(blocks) * STAT_BLOCK;
 }
