@@ -123,10 +123,14 @@ export class MemoryManager {
   /** From now on the map counts for these pages (V2, V5). Costs the same for any number. */
   virtualize(range: PageRange = this.#all): void {
     this.#check(range);
+    // Both: while a checkpoint is open, what is in force says nothing of what will be.
+    const wanted = this.#wanted.copy();
+    wanted.add(range);
+    this.#parts.map.refuseTooMany(wanted);
     const inForce = this.#parts.map.inForce.copy();
     inForce.add(range);
     this.#parts.map.setInForce(inForce);
-    this.#wanted.add(range);
+    this.#wanted = wanted;
   }
 
   /**
@@ -139,7 +143,10 @@ export class MemoryManager {
     { mode = 'concurrent', reverse = DEFAULT_REVERSE }: DevirtualizeOptions = {},
   ): void {
     this.#check(range);
-    this.#wanted.remove(range);
+    const wanted = this.#wanted.copy();
+    wanted.remove(range);
+    this.#parts.map.refuseTooMany(wanted);
+    this.#wanted = wanted;
     this.#devirtualization = this.#devirtualizing(reverse);
     if (mode === 'paused') this.finish();
   }

@@ -61,15 +61,20 @@ export class PageMap {
     return chunk === 0 ? page : words[chunk + (page % this.#pagesPerChunk)]!;
   }
 
+  /** @throws AfterimageError `too-large` when the core has no room for so many separate ranges */
+  refuseTooMany(ranges: PageRanges): void {
+    const { MAP_RANGES_LIMIT } = this.#tables.layout;
+    if (ranges.list.length <= MAP_RANGES_LIMIT) return;
+    throw new AfterimageError('too-large', 'Memory is virtualized in too many separate ranges', {
+      ranges: ranges.list.length,
+      limit: MAP_RANGES_LIMIT,
+    });
+  }
+
   /** The map counts for these pages from now on; all others must be in their own frames. No page is looked at. */
   setInForce(ranges: PageRanges): void {
-    const { MAP_RANGES, MAP_RANGES_LIMIT, MAP_COUNT } = this.#tables.layout;
-    if (ranges.list.length > MAP_RANGES_LIMIT) {
-      throw new AfterimageError('too-large', 'Memory is virtualized in too many separate ranges', {
-        ranges: ranges.list.length,
-        limit: MAP_RANGES_LIMIT,
-      });
-    }
+    const { MAP_RANGES, MAP_COUNT } = this.#tables.layout;
+    this.refuseTooMany(ranges);
     ranges.list.forEach(({ first, count }, index) => {
       this.#tables.setWord(MAP_RANGES + index * 8, first);
       this.#tables.setWord(MAP_RANGES + index * 8 + 4, count);

@@ -35,6 +35,27 @@ describe('virtualizing', () => {
     expect(lookups(rig)).toBe(before);
   });
 
+  test.each(['devirtualizing', 'virtualizing'])('too many separate ranges are refused at once: %s', how => {
+    const { manager } = buildRig(module);
+    const limit = manager.tables.layout.MAP_RANGES_LIMIT;
+    const one = (index: number) => ({ first: 100 + 2 * index, count: 1 });
+    // Holes and islands.
+    if (how === 'devirtualizing') manager.virtualize();
+    // While a checkpoint is open the map counts for all of memory; this is about what follows.
+    manager.hold();
+    const ask = (index: number) => {
+      if (how === 'devirtualizing') manager.devirtualize(one(index));
+      else manager.virtualize(one(index));
+    };
+    const fit = how === 'devirtualizing' ? limit - 1 : limit;
+    for (let index = 0; index < fit; index += 1) ask(index);
+    expect(() => ask(fit)).toThrow(/too many separate ranges/);
+    manager.release({ mode: 'paused' });
+    expect(manager.virtualized).toHaveLength(limit);
+    manager.devirtualize(undefined, { mode: 'paused' });
+    expect(manager.virtualized).toEqual([]);
+  });
+
   test('a range is virtualized while the rest is not, and the map takes and gives back frames', () => {
     const rig = buildRig(module);
     const { manager } = rig;
