@@ -8,6 +8,7 @@
 // A file that has several names (hard links) has several locks: within one process it is known by its inode as well.
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readdirSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { lstat } from 'node:fs/promises';
 import path from 'node:path';
 import { AfterimageError } from '../base/errors.ts';
 import { codeOf, hostError } from './host-errors.ts';
@@ -70,6 +71,16 @@ export class FileLock {
     const other = holdersOf(folder).find(({ pid, host }) => pid !== process.pid || host !== ownIdentity().host);
     if (other !== undefined) throw lockedBy(other, file, folder);
     removeEmpty(folder);
+  }
+
+  /** False when somebody has removed it, or the folder it is in. What cannot be found out is taken to be well. */
+  async isThere(): Promise<boolean> {
+    try {
+      await lstat(path.join(this.#folder, this.#name));
+      return true;
+    } catch (thrown) {
+      return !['ENOENT', 'ENOTDIR'].includes(codeOf(thrown));
+    }
   }
 
   release(): void {

@@ -92,6 +92,11 @@ export class MachineFolder {
     return path.join(this.path, ...relative.split('/'));
   }
 
+  /** False when the folder was deleted or moved, or its lock was. */
+  isThere(): Promise<boolean> {
+    return this.#lock.isThere();
+  }
+
   async close(): Promise<void> {
     await this.#change;
     this.#lock.release();

@@ -4,8 +4,9 @@ import { checkFolderArguments, FOLDER_CALL_CHECKS } from '../api/control-checks.
 import { AfterimageError } from '../base/errors.ts';
 import { type ControlChannel, ForkChannel, type MessagePortLike, PortChannel } from './control-channel.ts';
 import { ControlClient } from './control-client.ts';
-import type { EngineParts } from './engine.ts';
+import type { EngineParts } from './engine-run.ts';
 import { folderCalls } from './folder-calls.ts';
+import { endWithFolder } from './folder-watch.ts';
 import { MachineHost } from './machine-host.ts';
 
 /** What went wrong before there was a machine is told to whoever asks first; then the process ends. */
@@ -33,6 +34,7 @@ export function runMachineProcess(engine: EngineParts, folder: string | undefine
       early.begin();
       for (const port of further) opened.accept(new PortChannel(port));
       void opened.finished.then(() => process.exit(0));
+      endWithFolder(opened, () => process.exit(1));
     },
     (thrown: unknown) => refuse(early, AfterimageError.from(thrown)),
   );

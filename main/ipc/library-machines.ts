@@ -214,7 +214,8 @@ export class LibraryMachines implements Machines {
     else if (change.kind === 'vanished') {
       const id = idOf(change.entry);
       // It may have been moved, and be known from its new place.
-      if (this.#known.get(id)?.entry.folder === change.entry.folder) this.#forget(id);
+      const known = this.#known.get(id);
+      if (known?.entry.folder === change.entry.folder) this.#vanished(id, known);
     } else if ('entry' in change) {
       this.#problem = undefined;
       this.#take(change.entry);
@@ -320,6 +321,18 @@ export class LibraryMachines implements Machines {
     }, MEASURE_MILLISECONDS);
     timer.unref();
     this.#toMeasure.set(id, timer);
+  }
+
+  /** Its own process says the same, but perhaps to nobody any more. */
+  #vanished(id: Identity, { entry, status }: Known): void {
+    if (status !== undefined && isPowered(status)) {
+      const text = 'Its folder was deleted or moved while it ran, so it is switched off';
+      this.#happened(entry.folder, {
+        event: 'warning',
+        error: new AfterimageError('missing', text, { path: entry.folder }).toPlain(),
+      });
+    }
+    this.#forget(id);
   }
 
   #forget(id: Identity): void {

@@ -106,7 +106,8 @@ export class LibraryWatch {
     this.#reading = true;
     try {
       const [entries, there] = [await this.#parts.list(), await isThere(this.#parts.folder)];
-      if (!this.#closed) this.#compare(entries, there);
+      // What was listed just before the library went is gone with it.
+      if (!this.#closed) this.#compare(there ? entries : [], there);
     } catch (thrown) {
       if (!this.#closed) this.#parts.onError(thrown);
     } finally {
