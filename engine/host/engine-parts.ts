@@ -9,7 +9,7 @@ import { isaString } from '../firmware/isa-string.ts';
 import { machineMemorySize } from '../memory/sizing.ts';
 import type { MemoryLayout } from '../memory/tables.ts';
 import { openMachineDisk } from './disk-open.ts';
-import type { EngineParts, MachineBytes } from './engine.ts';
+import type { EngineParts, MachineBytes } from './engine-run.ts';
 import { HartWorkers } from './hart-workers.ts';
 import { codeOf, hostError } from './host-errors.ts';
 

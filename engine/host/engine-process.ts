@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
-import { Engine, type EngineParts } from './engine.ts';
+import { Engine } from './engine.ts';
+import type { EngineParts } from './engine-run.ts';
 import { ForkLink } from './parent-link.ts';
 
 /** The whole of an engine process's main module: serves the parent that forked it, then exits. */

@@ -1,26 +1,23 @@
 // The engine process's main thread, the I/O thread: obeys the parent, owns the files, and looks after the hart's worker.
-import { writeFileSync } from 'node:fs';
 import { MessageChannel, type Worker } from 'node:worker_threads';
 import type { TakenCheckpoint } from '../api/checkpoints.ts';
-import type { Command, EngineDescription, EngineEvent, RunSummary } from '../api/messages.ts';
-import type { DiskSettings, MachineSettings } from '../api/settings.ts';
+import type { Command, EngineEvent, RunSummary } from '../api/messages.ts';
+import type { MachineSettings } from '../api/settings.ts';
 import { AfterimageError, assertNever } from '../base/errors.ts';
 import type { Disk } from '../disk/disk.ts';
-import { type MemoryLayout, MemoryTables } from '../memory/tables.ts';
 import { readSoftware } from './boot-files.ts';
 import { checkConsoleSize, checkSettings } from './check-settings.ts';
 import { ConsoleServer, createConsoleBuffers } from './console-link.ts';
 import { DiskJobs } from './disk-jobs.ts';
 import { createDiskBuffers } from './disk-link.ts';
 import { DiskServer } from './disk-server.ts';
-import { Doorbell, type Listening } from './doorbell.ts';
+import { Doorbell } from './doorbell.ts';
+import { closeRun, type End, type EngineParts, type Live, liveOf, type Run } from './engine-run.ts';
 import { HartControl } from './hart-control.ts';
 import { HartPort } from './hart-port.ts';
 import type { HartMessage, HartTask } from './hart-thread.ts';
-import type { HartWorkers } from './hart-workers.ts';
-import { hostError } from './host-errors.ts';
-import { LiveCheckpoints, type TakeRequest } from './live-checkpoint.ts';
-import { LiveMemory } from './live-memory.ts';
+import type { TakeRequest } from './live-checkpoint.ts';
+import type { LiveMemory } from './live-memory.ts';
 import { OutputFile } from './output-file.ts';
 import type { ParentLink } from './parent-link.ts';
 import { RestoreRun } from './restore-run.ts';
@@ -30,50 +27,6 @@ import type { Resume } from './resume.ts';
 const STOP_PATIENCE_MILLISECONDS = 3000;
 /** A failing host disk fails for each request; the user needs to hear of it, not to drown in it. */
 const MOST_WARNINGS = 20;
-
-/** What makes this the engine of a real machine; tests put a small machine into the same frame. */
-export interface EngineParts {
-  readonly harts: HartWorkers;
-  readonly describe: () => EngineDescription;
-  readonly loadCore: () => Promise<WebAssembly.Module>;
-  /** Machine memory for the settings: shared, with RAM and reserve. */
-  readonly createMemory: (settings: MachineSettings, core: WebAssembly.Module) => MachineBytes;
-  /** Opens a disk with all that it stands on, locked until it is closed. */
-  readonly openDisk: (settings: DiskSettings) => Promise<Disk>;
-}
-
-/** Machine memory, and where its tables are; machines without tables cannot be checkpointed. */
-export interface MachineBytes {
-  readonly memory: WebAssembly.Memory;
-  readonly layout: MemoryLayout | undefined;
-}
-
-/** What is open while a machine runs. */
-interface Run {
-  readonly settings: MachineSettings;
-  readonly disks: readonly Disk[];
-  readonly diskServer: DiskServer;
-  readonly diskJobs: DiskJobs;
-  readonly trace: OutputFile | undefined;
-  readonly worker: Worker;
-  readonly hart: HartPort;
-  readonly memory: MachineBytes;
-  readonly listening: Listening;
-  /** Of a machine that goes on from a checkpoint. */
-  readonly restore: RestoreRun | undefined;
-  /** From the hart's start on. */
-  live: Live | undefined;
-}
-
-/** What is there for machines that can be checkpointed. */
-interface Live {
-  readonly checkpoints: LiveCheckpoints;
-  readonly memory: LiveMemory;
-}
-
-type End =
-  | { readonly kind: 'ended'; readonly summary: RunSummary; readonly signature: string | undefined }
-  | { readonly kind: 'failed'; readonly error: AfterimageError };
 
 /** One machine, from `start` to its end. `finished` resolves when the process may exit. */
 export class Engine {
@@ -361,19 +314,7 @@ export class Engine {
   /** The hart has laid out machine memory: from now on the machine can be checkpointed. */
   #goLive(): void {
     const run = this.#run;
-    if (run?.memory.layout === undefined) return;
-    const { disks, hart, memory, diskJobs, restore } = run;
-    const tables = new MemoryTables(new Uint8Array(memory.memory.buffer), memory.layout!);
-    const foldBack = async (disk: number, keep: readonly string[]) => {
-      for (let job = diskJobs.working(disk); job !== undefined; job = diskJobs.working(disk)) await job;
-      if (this.#ending) return;
-      diskJobs.obey({ kind: 'disk-job', disk, job: 'commit', keep });
-      await diskJobs.working(disk);
-    };
-    const pager = restore === undefined ? {} : { pager: restore.pager };
-    const checkpoints = new LiveCheckpoints({ disks, hart, tables, foldBack, ...pager });
-    restore?.register(checkpoints.bases);
-    run.live = { checkpoints, memory: new LiveMemory(tables, hart, checkpoints.bases) };
+    if (run !== undefined) run.live = liveOf(run, () => this.#ending);
   }
 
   /** What the hart has rung for. */
@@ -413,7 +354,7 @@ export class Engine {
     this.#ending = true;
     let result = end;
     try {
-      await this.#close(end);
+      if (this.#run !== undefined) await closeRun(this.#run, end);
     } catch (thrown) {
       if (end.kind === 'ended') result = { kind: 'failed', error: AfterimageError.from(thrown) };
     }
@@ -422,36 +363,6 @@ export class Engine {
     else this.#link.send({ kind: 'failed', during: this.#started ? 'run' : 'start', error: result.error.toPlain() });
     await this.#link.flushed();
     this.#finish();
-  }
-
-  async #close(end: End): Promise<void> {
-    const run = this.#run;
-    if (run === undefined) return;
-    const gone = new AfterimageError('state', 'The machine has ended');
-    run.live?.checkpoints.abort(gone);
-    run.hart.close(gone);
-    await run.live?.checkpoints.idle();
-    run.live?.checkpoints.bases.clear();
-    await run.worker.terminate();
-    const problems: unknown[] = [];
-    const attempt = async (step: () => unknown) => {
-      try {
-        await step();
-      } catch (thrown) {
-        problems.push(thrown);
-      }
-    };
-    await Promise.all([run.diskServer.finish(), run.diskJobs.finish()]);
-    await attempt(() => run.restore?.close());
-    for (const disk of run.disks) {
-      if (!disk.readonly) await attempt(() => disk.flush());
-      await attempt(() => disk.close());
-    }
-    run.trace?.close();
-    if (end.kind === 'ended' && end.signature !== undefined && run.settings.signature !== undefined) {
-      await attempt(() => writeText(run.settings.signature!.path, end.signature!));
-    }
-    if (problems.length > 0) throw problems[0];
   }
 
   /** Delivers what is left of the guest's output, unless nobody wants it any more. */
@@ -474,11 +385,3 @@ export class Engine {
 }
 
 const nothingRan: RunSummary = { reason: 'requested', code: 0, instructions: 0, guestErrors: {} };
-
-function writeText(path: string, text: string): void {
-  try {
-    writeFileSync(path, text);
-  } catch (thrown) {
-    throw hostError(thrown, path, 'write');
-  }
-}

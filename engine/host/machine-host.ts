@@ -9,7 +9,7 @@ import { ConsoleHub } from './console-hub.ts';
 import { type ControlChannel, SocketChannel } from './control-channel.ts';
 import { ControlClient } from './control-client.ts';
 import { ControlServer } from './control-server.ts';
-import type { EngineParts } from './engine.ts';
+import type { EngineParts } from './engine-run.ts';
 import { type Handlers, machineCalls } from './machine-calls.ts';
 import { MachineCheckpoints } from './machine-checkpoints.ts';
 import { MachineDeletions } from './machine-deletions.ts';

@@ -6,7 +6,8 @@ import type { Command, DiskJobEvent, EngineEvent, RunSummary } from '../api/mess
 import type { BootSettings, ConsoleSize, MachineSettings } from '../api/settings.ts';
 import { AfterimageError } from '../base/errors.ts';
 import type { ConsoleHub } from './console-hub.ts';
-import { Engine, type EngineParts } from './engine.ts';
+import { Engine } from './engine.ts';
+import type { EngineParts } from './engine-run.ts';
 import type { MachineFolder } from './machine-folder.ts';
 import type { ParentLink } from './parent-link.ts';
 import type { Resume } from './resume.ts';

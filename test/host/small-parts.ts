@@ -1,6 +1,6 @@
 // What an engine with a small machine in it is made of.
 import type { Disk, HostFile } from '../../engine/disk/disk.ts';
-import type { EngineParts } from '../../engine/host/engine.ts';
+import type { EngineParts } from '../../engine/host/engine-run.ts';
 import { HartWorkers } from '../../engine/host/hart-workers.ts';
 import { openHostFile } from '../../engine/host/node-file.ts';
 
