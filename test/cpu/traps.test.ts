@@ -1,13 +1,8 @@
 // Traps: privileged specification 3.1.6 to 3.1.9, 3.1.14 to 3.1.17, 3.3 and 4.1.
+import { MIE, MPIE, MPP, SIE, SPIE, SPP } from './mstatus.ts';
 import type { Mode, Scenario } from './scenario.ts';
 import { Suite } from './suite.ts';
 
-const SIE = 1n << 1n;
-const MIE = 1n << 3n;
-const SPIE = 1n << 5n;
-const MPIE = 1n << 7n;
-const SPP = 1n << 8n;
-const MPP = 3n << 11n;
 const MPRV = 1n << 17n;
 const TVM = 1n << 20n;
 const TW = 1n << 21n;

@@ -5,6 +5,7 @@ import { MemoryManager } from '../../engine/memory/memory-manager.ts';
 import { Assembler } from '../framework/assembler.ts';
 import { BareMachine } from '../framework/bare-machine.ts';
 import { PageTables, PTE, SV39 } from '../framework/page-tables.ts';
+import { enterSupervisor } from './supervisor.ts';
 
 export const PAGE = 4096;
 const TABLES_AT = RAM_BASE + 0x100000;
@@ -115,21 +116,7 @@ export function buildRig(module: WebAssembly.Module, options: RigOptions = {}): 
       }
     }
     tables.map(BigInt(RAM_BASE), RAM_BASE, PTE.V | PTE.R | PTE.W | PTE.X | PTE.A | PTE.D, 1);
-    assembler.text(`
-      li t0, 0x1f
-      csrw pmpcfg0, t0
-      li t0, -1
-      csrw pmpaddr0, t0
-      li t0, ${tables.satp}
-      csrw satp, t0
-      li t0, ${1n << 61n}
-      csrw menvcfg, t0
-      la t0, supervisor
-      csrw mepc, t0
-      li t0, 0x800
-      csrs mstatus, t0
-      mret
-    supervisor:`);
+    assembler.text(enterSupervisor(tables.satp));
   }
   const data = translated ? DATA_VA : BigInt(DATA_AT);
   const alias = translated ? ALIAS_VA : data;

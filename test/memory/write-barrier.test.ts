@@ -8,6 +8,7 @@ import { MachineMemory } from '../../engine/memory/machine-memory.ts';
 import { Assembler } from '../framework/assembler.ts';
 import { BareMachine, coreModule } from '../framework/bare-machine.ts';
 import { PageTables, PTE, SV39 } from '../framework/page-tables.ts';
+import { enterSupervisor } from './supervisor.ts';
 
 const PAGE = 4096;
 const RAM = 2 << 20;
@@ -116,24 +117,7 @@ function build(module: WebAssembly.Module, translated: boolean): Held {
     }
     tables.map(BigInt(RAM_BASE), RAM_BASE, PTE.V | PTE.R | PTE.W | PTE.X | PTE.A | PTE.D, 1);
     tables.map(0n, 0, PTE.V | PTE.R | PTE.W | PTE.A | PTE.D, 2);
-    // Into S-mode with translation on, everything open to it.
-    assembler.text(`
-      li t0, 0x1f
-      csrw pmpcfg0, t0
-      li t0, -1
-      csrw pmpaddr0, t0
-      li t0, ${tables.satp}
-      csrw satp, t0
-      li t0, ${1n << 61n}
-      csrw menvcfg, t0
-      la t0, supervisor
-      csrw mepc, t0
-      li t0, 0x800
-      csrs mstatus, t0
-      li t0, 0x6000
-      csrs mstatus, t0
-      mret
-    supervisor:`);
+    assembler.text(enterSupervisor(tables.satp));
   }
   const text = PROGRAM.replace('ROUNDS', String(ROUNDS)).replace(
     `li s0, ${DATA_VA}`,
