@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { AfterimageError } from '../base/errors.ts';
 import type { ArgumentsOf, CallName, FolderCalls } from './control.ts';
 import {
+  addedDisk,
   checked,
   diskSize,
   hostPath,
@@ -42,8 +43,9 @@ const screen = v.strictObject({
 });
 const bytesPerSecond = optional(whole(1, Number.MAX_SAFE_INTEGER));
 
+const diskNumber = whole(0, MOST_DISKS - 1);
 const diskJob = v.strictObject({
-  disk: whole(0, MOST_DISKS - 1),
+  disk: diskNumber,
   kind: v.picklist(['overlay', 'commit', 'stream', 'compact', 'check', 'resize']),
   layer: optional(layerPath),
   size: optional(diskSize),
@@ -58,6 +60,11 @@ export const CALL_CHECKS = {
   machine: nothing,
   status: nothing,
   configure: v.strictObject({ change: machineChange }),
+  'add-disk': v.strictObject({ disk: addedDisk }),
+  'remove-disk': v.strictObject({ disk: diskNumber, files: v.picklist(['keep', 'delete']) }),
+  'disk-removal': v.strictObject({ disk: diskNumber }),
+  'detached-disks': nothing,
+  'delete-detached': v.strictObject({ file: layerPath }),
   start: v.strictObject({ fresh: flag, paused: flag, guest, consoleSize: optional(consoleSize) }),
   stop: v.strictObject({ force: flag, timeoutSeconds: seconds }),
   suspend: nothing,

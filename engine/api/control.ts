@@ -17,7 +17,16 @@ import type {
   TakenCheckpoint,
   TreeVerification,
 } from './checkpoints.ts';
-import type { Identity, MachineConfiguration, MachineRecord, MachineStatus, NewMachine } from './machine.ts';
+import type {
+  AddedDisk,
+  DiskConfiguration,
+  Identity,
+  MachineConfiguration,
+  MachineRecord,
+  MachineStatus,
+  NewMachine,
+  RemovedFiles,
+} from './machine.ts';
 import type { DevirtualizeArguments, MemoryView, PageRangeArgument } from './memory.ts';
 import type { EngineDescription } from './messages.ts';
 import type { ConsoleSize } from './settings.ts';
@@ -45,8 +54,21 @@ export interface ControlCalls {
   readonly describe: Call<Nothing, EngineDescription>;
   readonly machine: Call<Nothing, MachineRecord>;
   readonly status: Call<Nothing, MachineStatus>;
-  /** Only while it is off, but for name and automatic checkpoints. What is absent stays as it is. */
+  /**
+   * Only while it is off, but for name and automatic checkpoints. What is absent stays as it is. Of `disks` order and
+   * modes; others come and go by the calls below.
+   */
   readonly configure: Call<{ readonly change: Partial<MachineConfiguration> }, MachineRecord>;
+  /** While it is off; answered when the disk is there, which takes as long as copying it. It is the last one. */
+  readonly 'add-disk': Call<{ readonly disk: AddedDisk }, MachineRecord>;
+  /** While it is off. Checkpoints keep what they have of it. Those behind it move up. */
+  readonly 'remove-disk': Call<{ readonly disk: number; readonly files: RemovedFiles }, MachineRecord>;
+  /** What removing a disk would do, before it is done. */
+  readonly 'disk-removal': Call<{ readonly disk: number }, DiskRemoval>;
+  /** Disks that the machine does not have now: kept when they were removed, or in checkpoints. */
+  readonly 'detached-disks': Call<Nothing, readonly DetachedDisk[]>;
+  /** Deletes a disk that was kept; checkpoints keep what they have of it. */
+  readonly 'delete-detached': Call<{ readonly file: string }, Nothing>;
 
   /**
    * Power on. Where the last run ended by `suspend` it goes on from there, unless `fresh`. `guest` is needed by machines
@@ -190,6 +212,23 @@ export interface JobPreview {
   readonly allowed: boolean;
   /** Why not. */
   readonly reason?: string;
+}
+
+export interface DiskRemoval {
+  /** As the guest names it. */
+  readonly device: string;
+  /** Layers that nobody else needs, and the bytes that deleting them would free. */
+  readonly layers: number;
+  readonly bytes: number;
+  /** Checkpoints that have the disk, and keep it. */
+  readonly checkpoints: number;
+}
+
+export interface DetachedDisk {
+  /** What it was kept as, with which it can be added; absent when only checkpoints have it. */
+  readonly kept?: DiskConfiguration;
+  readonly size: number;
+  readonly layers: readonly LayerView[];
 }
 
 /** Work that takes a while: on disks, exports, imports, verification, merging of deleted checkpoints. */

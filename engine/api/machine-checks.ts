@@ -9,6 +9,8 @@ const LONGEST_MACHINE_NAME = 100;
 /** A checkpoint every week is the rarest that makes sense. */
 const MOST_MINUTES = 7 * 24 * 60;
 const MOST_KEPT = 10_000;
+/** Disks that are kept beside those of the machine. */
+export const MOST_DETACHED = 64;
 
 export const text = (most: number) =>
   v.pipe(
@@ -36,7 +38,13 @@ export const layerPath = v.pipe(
 export const layerFormat = v.picklist(['raw', 'qcow2']);
 export const diskMode = v.picklist(['persistent', 'temporary', 'readonly']);
 export const diskSize = whole(512, 2 ** 50);
-export const disk = v.strictObject({ file: layerPath, format: layerFormat, mode: diskMode });
+const diskIdentity = v.pipe(v.string(), v.regex(/^[a-z0-9]{1,32}$/, 'must be the identity of a disk'));
+export const disk = v.strictObject({
+  file: layerPath,
+  format: layerFormat,
+  mode: diskMode,
+  id: v.exactOptional(diskIdentity),
+});
 export const disks = v.pipe(v.array(disk), v.maxLength(MOST_DISKS));
 
 const append = v.exactOptional(text(LONGEST_APPEND));
@@ -66,19 +74,24 @@ export const memory = v.pipe(
   v.check(bytes => bytes % MEMORY_LIMITS.step === 0, 'must be a whole number of MiB'),
 );
 
+const newDisk = v.strictObject({ kind: v.literal('new'), size: diskSize, format: layerFormat });
+const existingDisk = v.strictObject({
+  kind: v.literal('existing'),
+  path: hostPath,
+  format: layerFormat,
+  mode: diskMode,
+});
+export const addedDisk = v.variant('kind', [
+  newDisk,
+  existingDisk,
+  v.strictObject({ kind: v.literal('detached'), file: layerPath }),
+]);
+
 export const newMachine = v.strictObject({
   name: machineName,
   memory,
   boot,
-  disks: v.pipe(
-    v.array(
-      v.variant('kind', [
-        v.strictObject({ kind: v.literal('new'), size: diskSize, format: layerFormat }),
-        v.strictObject({ kind: v.literal('existing'), path: hostPath, format: layerFormat, mode: diskMode }),
-      ]),
-    ),
-    v.maxLength(MOST_DISKS),
-  ),
+  disks: v.pipe(v.array(v.variant('kind', [newDisk, existingDisk])), v.maxLength(MOST_DISKS)),
   automatic,
 });
 
@@ -98,6 +111,8 @@ export const processState = v.strictObject({
   restored: v.exactOptional(v.strictObject({ checkpoint: identity, from: v.exactOptional(identity) })),
   /** By index of the disk: the layer that a temporary disk runs on, which goes at power-off (B6). */
   temporary: v.exactOptional(v.record(v.pipe(v.string(), v.regex(/^\d$/)), layerPath)),
+  /** Disks that the machine had, which can be added again. */
+  detached: v.exactOptional(v.pipe(v.array(disk), v.maxLength(MOST_DETACHED))),
   /** Raw media that checkpoints were stored on (C15). */
   media: v.exactOptional(v.pipe(v.array(hostPath), v.maxLength(64))),
   /** Layers to be deleted once nobody needs them. */

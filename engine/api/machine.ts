@@ -19,6 +19,8 @@ export interface DiskConfiguration {
   /** Recorded when the disk was made or imported, never guessed. */
   readonly format: LayerFormat;
   readonly mode: DiskMode;
+  /** Which disk it is, however many come and go beside it; `disk` and its index in a machine whose disks never changed. */
+  readonly id?: string;
 }
 
 /** What runs at power-on. `guest` is the default Debian guest; paths of `files` are absolute or relative to the folder. */
@@ -74,6 +76,12 @@ export interface MachineRecord extends MachineConfiguration {
 export type NewDisk =
   | { readonly kind: 'new'; readonly size: number; readonly format: LayerFormat }
   | { readonly kind: 'existing'; readonly path: string; readonly format: LayerFormat; readonly mode: DiskMode };
+
+/** What is added to a machine: as `create` makes it, or one that was taken off it and kept. */
+export type AddedDisk = NewDisk | { readonly kind: 'detached'; readonly file: string };
+
+/** `keep`: it stays in the machine's folder and can be added again. `delete`: what nobody else needs of it goes. */
+export type RemovedFiles = 'keep' | 'delete';
 
 /** What a machine is made from. */
 export interface NewMachine extends Omit<MachineConfiguration, 'disks'> {

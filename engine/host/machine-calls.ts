@@ -28,6 +28,7 @@ const done = {};
 export function machineCalls(host: MachineHost): Handlers {
   const table: Table = {
     ...machineTable(host),
+    ...diskSetTable(host),
     ...powerTable(host),
     ...consoleTable(host),
     ...treeTable(host),
@@ -52,11 +53,32 @@ function machineTable(host: MachineHost): Table {
       if (host.power.on && !mayChangeWhileOn(change)) {
         throw new AfterimageError('state', 'This can only be changed while the machine is off');
       }
-      await host.folder.change({ configuration: change });
+      const disks = await host.diskSet.checkChange(change);
+      await host.folder.change({ configuration: { ...change, ...disks } });
       const machine = host.folder.record;
       host.announce({ event: 'machine', machine });
       if (change.automatic !== undefined) host.checkpoints.schedule();
       return machine;
+    },
+  };
+}
+
+function diskSetTable(host: MachineHost): Table {
+  const { diskSet, folder, layers } = host;
+  return {
+    'add-disk': async ({ disk }) => {
+      await host.transition('getting another disk', () => diskSet.add(disk));
+      return folder.record;
+    },
+    'remove-disk': async ({ disk, files }) => {
+      await host.transition('losing a disk', () => diskSet.remove(disk, files));
+      return folder.record;
+    },
+    'disk-removal': ({ disk }) => diskSet.removal(disk),
+    'detached-disks': () => layers.detached(),
+    'delete-detached': async ({ file }) => {
+      await diskSet.deleteDetached(file);
+      return done;
     },
   };
 }

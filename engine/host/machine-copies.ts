@@ -21,6 +21,7 @@ import { CheckpointFolder, openReadonly } from './checkpoint-folder.ts';
 import { copyHostFile } from './copy-file.ts';
 import { clusterCodecs } from './disk-codecs.ts';
 import { HostFolder } from './disk-folder.ts';
+import { diskIdentity, recordedDisks } from './disk-identities.ts';
 import { flatDisk } from './flat-disk.ts';
 import { CHECKPOINTS, createMachineFolder } from './machine-folder.ts';
 import type { MachineHost } from './machine-host.ts';
@@ -100,9 +101,10 @@ export async function cloneTo(
           cancellation: signal,
           onProgress: one => progress(done + one.done, total),
         });
-        return await standing(unfinished, { ...host.folder.record, id: machine, name, createdAt: Date.now() }, copy, {
-          disks,
-        });
+        const { record } = host.folder;
+        const then = { disks: (await recordedDisks(reader)) ?? record.disks, memory: reader.spaces[0]!.bytes };
+        const clone = { ...record, ...then, id: machine, name, createdAt: Date.now() };
+        return await standing(unfinished, clone, copy, { disks });
       });
       return { machine };
     } finally {
@@ -157,9 +159,11 @@ async function standing(
   const host = new HostFolder(folder);
   const own: DiskConfiguration[] = [];
   for (const [disk, { layer = '', format, temporary }] of disks.entries()) {
-    const mode = temporary ? 'temporary' : (record.disks[disk]?.mode ?? 'persistent');
-    if (mode === 'readonly') own.push({ file: layer, format, mode });
-    else own.push({ file: await putOverlay(host, disk, { layer, format }), format: 'qcow2', mode });
+    const was = record.disks[disk];
+    const mode = temporary ? 'temporary' : (was?.mode ?? 'persistent');
+    const id = diskIdentity(was, disk);
+    if (mode === 'readonly') own.push({ file: layer, format, mode, id });
+    else own.push({ file: await putOverlay(host, disk, { layer, format }), format: 'qcow2', mode, id });
   }
   await host.flush();
   return { ...record, disks: own, process: { suspended: checkpoint } };

@@ -1,7 +1,7 @@
 // The layers in a machine's folder: who needs which, and what of them is garbage. Nothing is deleted but what this
 // program made, what was marked as garbage before, and what nobody needs.
-import type { DiskView, LayerView } from '../api/control.ts';
-import type { LayerFormat } from '../api/machine.ts';
+import type { DetachedDisk, DiskView, LayerView } from '../api/control.ts';
+import type { DiskConfiguration, LayerFormat } from '../api/machine.ts';
 import { AfterimageError } from '../base/errors.ts';
 import { checkDisks, disksTable } from '../checkpoint/about.ts';
 import type { CheckpointTree } from '../checkpoint/tree.ts';
@@ -10,10 +10,12 @@ import { backingPath } from '../disk/chain/paths.ts';
 import { readHeader } from '../disk/qcow2/header.ts';
 import { openReadonly } from './checkpoint-folder.ts';
 import { HostFolder } from './disk-folder.ts';
+import { diskIdentity, recordedDisks, withIdentities } from './disk-identities.ts';
 import { DISKS, isOwnLayer, type MachineFolder } from './machine-folder.ts';
 
 export interface CheckpointLayer {
-  readonly disk: number;
+  /** Which disk it is of, by its identity. */
+  readonly disk: string;
   readonly path: string;
 }
 
@@ -55,7 +57,10 @@ export class MachineLayers {
     const reader = await tree.open(id);
     try {
       const { disks } = checkDisks((await reader.table(disksTable)) ?? { disks: [] });
-      const layers = disks.flatMap(({ layer }, disk) => (layer === undefined ? [] : [{ disk, path: layer }]));
+      const was = await recordedDisks(reader);
+      const layers = disks.flatMap(({ layer }, index) =>
+        layer === undefined ? [] : [{ disk: diskIdentity(was?.[index], index), path: layer }],
+      );
       this.#known.set(id, layers);
       return layers;
     } finally {
@@ -67,7 +72,7 @@ export class MachineLayers {
   async needs(): Promise<{ needs: Need[]; unreadable: { id: string; error: AfterimageError }[] }> {
     const { record } = this.#folder;
     const temporary = Object.values(this.#folder.process.temporary ?? {});
-    const own = [...record.disks.map(({ file }) => file), ...temporary];
+    const own = [...this.#recorded().map(({ file }) => file), ...temporary];
     const needs: Need[] = own.map(layer => ({ by: 'machine', id: record.id, layer }));
     for (const { job, layer } of this.#jobs()) needs.push({ by: 'job', id: String(job), layer });
     const unreadable: { id: string; error: AfterimageError }[] = [];
@@ -89,11 +94,16 @@ export class MachineLayers {
 
   /** Every layer in `disks/`, and those elsewhere that the machine names. Files that are no layers are left out. */
   async facts(): Promise<LayerFacts[]> {
-    const formats = new Map(this.#folder.record.disks.map(({ file, format }) => [file, format]));
+    const formats = new Map(this.#recorded().map(({ file, format }) => [file, format]));
     const paths = new Set([...(await this.#host.list(DISKS)), ...formats.keys()]);
     const found = new Map<string, LayerFacts>();
     for (const path of [...paths].sort()) await this.#addFacts(path, formats.get(path), found);
     return [...found.values()];
+  }
+
+  /** The machine's disks, and those that are kept beside them. */
+  #recorded(): readonly DiskConfiguration[] {
+    return [...this.#folder.record.disks, ...(this.#folder.process.detached ?? [])];
   }
 
   /** How a layer is to be opened. @throws AfterimageError `missing` */
@@ -118,23 +128,40 @@ export class MachineLayers {
 
   async views(): Promise<DiskView[]> {
     const { record } = this.#folder;
+    const { layers, diskOf } = await this.#shown();
+    const identities = record.disks.map(diskIdentity);
+    return record.disks.map(({ mode }, disk) => {
+      const file = this.#folder.activeLayer(disk);
+      const own = layers.filter(({ path }) => diskOf.get(path) === identities[disk]);
+      const active = layers.find(({ path }) => path === file);
+      return { disk, device: deviceName(disk), mode, size: active?.virtualSize ?? 0, active: file, layers: own };
+    });
+  }
+
+  /** Disks that the machine does not have now. */
+  async detached(): Promise<DetachedDisk[]> {
+    const { layers, diskOf } = await this.#shown();
+    const present = new Set(this.#folder.record.disks.map(diskIdentity));
+    const kept = this.#folder.process.detached ?? [];
+    const found = kept.map((disk): DetachedDisk => {
+      const below = chainIn(layers, disk.file);
+      return { kept: disk, size: below[0]?.virtualSize ?? 0, layers: below };
+    });
+    const listed = new Set([...present, ...kept.map(({ id = '' }) => id)]);
+    for (const identity of new Set(diskOf.values())) {
+      if (listed.has(identity)) continue;
+      const own = layers.filter(({ path }) => diskOf.get(path) === identity);
+      found.push({ size: Math.max(...own.map(({ virtualSize }) => virtualSize)), layers: own });
+    }
+    return found;
+  }
+
+  async #shown(): Promise<{ layers: LayerView[]; diskOf: ReadonlyMap<string, string> }> {
     const [facts, { needs }] = [await this.facts(), await this.needs()];
     const may = verdicts(facts, needs);
     const model = chainModel(facts, needs).map(layer => ({ ...layer, may: may.get(layer.path) ?? layer.may }));
     const names = new Map((await this.#tree()).nodes.map(({ id, name }) => [id, name]));
-    const diskOf = await this.#disksOfLayers(model);
-    return record.disks.map(({ mode }, disk) => {
-      const file = this.#folder.activeLayer(disk);
-      const active = model.find(({ path }) => path === file);
-      return {
-        disk,
-        device: deviceName(disk),
-        mode,
-        size: active?.virtualSize ?? 0,
-        active: file,
-        layers: model.filter(({ path }) => diskOf.get(path) === disk).map(layer => viewOf(layer, names)),
-      };
-    });
+    return { layers: model.map(layer => viewOf(layer, names)), diskOf: await this.#disksOfLayers(model) };
   }
 
   /** Notes that layers may be garbage soon, so that a crash does not make us forget them. */
@@ -150,7 +177,7 @@ export class MachineLayers {
 
   /** A chain from its top, as far as its files can be read. */
   async chain(top: string): Promise<string[]> {
-    const recorded = this.#folder.record.disks.find(({ file }) => file === top)?.format;
+    const recorded = this.#recorded().find(({ file }) => file === top)?.format;
     const chain: string[] = [];
     let at: string | undefined = top;
     let format = recorded ?? formatOf(top);
@@ -233,26 +260,41 @@ export class MachineLayers {
     }
   }
 
-  /** Which disk a layer belongs to: whose chain it is in, what a checkpoint says, or what its name says. */
-  async #disksOfLayers(model: readonly LayerModel[]): Promise<ReadonlyMap<string, number>> {
+  /** The identity of the disk that a layer belongs to: whose chain it is in, what a checkpoint or its name says. */
+  async #disksOfLayers(model: readonly LayerModel[]): Promise<ReadonlyMap<string, string>> {
     const backing = new Map(model.map(layer => [layer.path, layer.backing]));
-    const diskOf = new Map<string, number>();
-    const claim = (top: string, disk: number) => {
+    const diskOf = new Map<string, string>();
+    const claim = (top: string, disk: string) => {
       for (let at: string | undefined = top; at !== undefined && !diskOf.has(at); at = backing.get(at))
         diskOf.set(at, disk);
     };
-    for (const [disk, file] of Object.entries(this.#folder.process.temporary ?? {})) claim(file, Number(disk));
-    for (const [disk, { file }] of this.#folder.record.disks.entries()) claim(file, disk);
+    const present = withIdentities(this.#folder.record.disks);
+    for (const [disk, file] of Object.entries(this.#folder.process.temporary ?? {})) {
+      claim(file, diskIdentity(present[Number(disk)], Number(disk)));
+    }
+    for (const { file, id = '' } of [...present, ...(this.#folder.process.detached ?? [])]) claim(file, id);
     for (const { id } of (await this.#tree()).nodes) {
       const layers = await this.ofCheckpoint(id).catch(() => []);
       for (const { path, disk } of layers) claim(path, disk);
     }
     for (const { path } of model) {
       const named = /^disks\/disk(\d+)-/.exec(path);
-      if (named !== null) claim(path, Number(named[1]));
+      const disk = named === null ? undefined : present[Number(named[1])]?.id;
+      if (disk !== undefined) claim(path, disk);
     }
     return diskOf;
   }
+}
+
+/** A layer and what it stands on. */
+function chainIn(layers: readonly LayerView[], top: string): LayerView[] {
+  const chain: LayerView[] = [];
+  for (let at: string | undefined = top; at !== undefined; at = chain.at(-1)?.backing) {
+    const found = layers.find(({ path }) => path === at);
+    if (found === undefined || chain.includes(found)) break;
+    chain.push(found);
+  }
+  return chain;
 }
 
 /** The verdicts of the model, but that an active layer may be compacted and made larger where it is. */

@@ -2,13 +2,14 @@
 import path from 'node:path';
 import type { GuestFiles } from '../api/control.ts';
 import type { DiskConfiguration, LayerFormat } from '../api/machine.ts';
-import { checked, type ProcessState, storedMachine } from '../api/machine-checks.ts';
+import type { ProcessState } from '../api/machine-checks.ts';
 import type { ConsoleSize } from '../api/settings.ts';
 import { AfterimageError } from '../base/errors.ts';
-import { aboutTable, checkDisks, type Disks, disksTable, screenTable } from '../checkpoint/about.ts';
+import { checkDisks, type Disks, disksTable, screenTable } from '../checkpoint/about.ts';
 import type { CheckpointReader } from '../checkpoint/reader.ts';
 import { closeChain, openChain } from '../disk/chain/open.ts';
 import { clusterCodecs } from './disk-codecs.ts';
+import { diskIdentity, recordedDisks, withIdentities } from './disk-identities.ts';
 import { freshLayer } from './machine-folder.ts';
 import type { MachineHost } from './machine-host.ts';
 import { screenOutput } from './machine-stop.ts';
@@ -21,6 +22,8 @@ export interface PreparedMove {
   readonly disks: readonly DiskConfiguration[];
   /** Overlays of temporary disks, by the disks' numbers. */
   readonly temporary: Readonly<Record<string, string>>;
+  /** Disks of the present state that are nowhere else. */
+  readonly alone: readonly DiskConfiguration[];
   /** All overlays that were made for it. */
   readonly fresh: readonly string[];
 }
@@ -63,32 +66,41 @@ export class MachinePosition {
   async prepareMove(reader: CheckpointReader): Promise<PreparedMove> {
     const { folder } = this.#host;
     const wanted = await disksOf(reader);
-    const was = configurationOf(reader, await reader.table(aboutTable));
+    const was = await recordedDisks(reader);
+    const present = withIdentities(folder.record.disks);
     const disks: DiskConfiguration[] = [];
     const temporary: Record<string, string> = {};
     const fresh: string[] = [];
     try {
       for (const [disk, { layer = '', format, temporary: drops }] of wanted.disks.entries()) {
-        const before = folder.record.disks[disk] ?? was?.[disk];
+        const id = diskIdentity(was?.[disk], disk);
+        const before = present.find(one => one.id === id);
         const readonly = !drops && (was?.[disk] ?? before)?.mode === 'readonly';
         if (readonly) {
-          disks.push({ file: layer, format, mode: 'readonly' });
+          disks.push({ file: layer, format, mode: 'readonly', id });
           continue;
         }
         const overlay = await this.#overlayOver(layer, format, disk);
         fresh.push(overlay);
-        if (!drops) disks.push({ file: overlay, format: 'qcow2', mode: 'persistent' });
+        if (!drops) disks.push({ file: overlay, format: 'qcow2', mode: 'persistent', id });
         else {
-          const base = [folder.record.disks[disk], was?.[disk]].find(one => one?.mode === 'temporary');
-          disks.push(base ?? { file: layer, format, mode: 'temporary' });
+          const base = await this.#baseOfTemporary([before, was?.[disk]]);
+          disks.push({ ...(base ?? { file: layer, format, mode: 'temporary' }), id });
           temporary[disk] = overlay;
         }
       }
-      return { disks, temporary, fresh };
+      const alone = await this.#host.diskSet.inNoCheckpoint(new Set(disks.map(diskIdentity)));
+      return { disks, temporary, alone, fresh };
     } catch (thrown) {
       await this.giveUpMove({ fresh });
       throw thrown;
     }
+  }
+
+  /** What a temporary disk goes back to at power-off: as the machine has it now, or had it then, if that is still there. */
+  async #baseOfTemporary(candidates: readonly (DiskConfiguration | undefined)[]) {
+    const there = new Set((await this.#host.layers.facts()).map(({ path: layer }) => layer));
+    return candidates.find(one => one?.mode === 'temporary' && there.has(one.file));
   }
 
   /** The overlays go, at the latest when the folder is opened again. */
@@ -104,12 +116,12 @@ export class MachinePosition {
    * The machine, which is off, stands at the checkpoint from here on: machine.json names the new overlays, then the tree
    * says so. A cut before machine.json leaves the old state; after it the next start goes on from the checkpoint.
    */
-  async moveTo(id: string, reader: CheckpointReader, { disks, temporary }: PreparedMove): Promise<void> {
+  async moveTo(id: string, reader: CheckpointReader, { disks, temporary, alone }: PreparedMove): Promise<void> {
     const { folder, layers } = this.#host;
     const tree = await this.#host.tree();
     // All that the disks stand on: some of it may have been kept for the present state alone.
     const left: string[] = [];
-    for (const disk of disks.keys()) left.push(...(await layers.chain(folder.activeLayer(disk))));
+    for (const disk of folder.record.disks.keys()) left.push(...(await layers.chain(folder.activeLayer(disk))));
     const from = tree.current;
     await folder.change(({ process }) => ({
       configuration: { disks, memory: reader.spaces[0]!.bytes },
@@ -118,6 +130,7 @@ export class MachinePosition {
         restored: { checkpoint: id, ...(from === undefined ? {} : { from }) },
         temporary: Object.keys(temporary).length === 0 ? undefined : temporary,
         garbage: layers.withSuspects(process.garbage, left),
+        ...(alone.length === 0 ? {} : { detached: [...(process.detached ?? []), ...alone] }),
       },
     }));
     await tree.setCurrent(id);
@@ -211,16 +224,4 @@ export class MachinePosition {
 
 export async function disksOf(reader: CheckpointReader): Promise<Disks> {
   return checkDisks((await reader.table(disksTable)) ?? { disks: [] });
-}
-
-/** The disks as the machine had them; the text may be anybody's. */
-function configurationOf(
-  reader: CheckpointReader,
-  about: { readonly machine: string } | undefined,
-): readonly DiskConfiguration[] | undefined {
-  try {
-    return checked(storedMachine, JSON.parse(about?.machine ?? ''), 'corrupt', reader.id).disks;
-  } catch {
-    return undefined;
-  }
 }

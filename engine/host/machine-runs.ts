@@ -119,15 +119,7 @@ export class MachineRuns {
     // What was deleted while the machine built on it goes now.
     const tree = await this.#host.tree().catch(() => undefined);
     if (tree !== undefined && tree.hiddenBytes > 0) this.#host.deletions.cleanUp('deleted checkpoints', 'when-worth');
-    const { temporary } = this.#host.folder.process;
-    if (temporary === undefined) return;
-    const { layers } = this.#host;
-    const left: string[] = [];
-    for (const layer of Object.values(temporary)) left.push(...(await layers.chain(layer)));
-    await this.#host.folder.change(({ process: { garbage } }) => ({
-      process: { temporary: undefined, garbage: layers.withSuspects(garbage, left) },
-    }));
-    await layers.collect();
+    await this.#host.diskSet.dropTemporary();
   }
 
   /** Nobody waits for the layers that were left. */
