@@ -172,7 +172,7 @@ export class LiveCheckpoints {
       });
       held.saver = saver;
       await saver.save();
-      const results = await unlessAborted(signal, held.settled);
+      const results = await saver.saveUntil(held.settled);
       await saver.saveLate();
       await this.#release(held);
       progress('completing', 1, 1, pause);

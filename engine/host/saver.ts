@@ -20,6 +20,8 @@ const MEMORY = 0;
 const BATCH = 16;
 /** The disks of the machine have the I/O thread back after so long. */
 const TURN_MILLISECONDS = 1;
+/** While nothing but a disk is waited for, a hart that waits for a page does so for this long at most. */
+const LOOK_MILLISECONDS = 2;
 
 /**
  * Writes original memory while the machine runs (C3): pages in order, those that devices are about to fill last (C8), the
@@ -70,6 +72,34 @@ export class Saver {
     await this.#saveAbsent();
     await this.#write();
     onProgress(this.#done, this.#total);
+  }
+
+  /**
+   * Waits until the requests that were pending at the moment have ended. Meanwhile the hart may come to wait for a page
+   * whose own read has ended, and hears of the end of no other until it is saved.
+   */
+  async saveUntil<Result>(settled: Promise<Result>): Promise<Result> {
+    let over = false;
+    let wake = (): void => undefined;
+    const end = () => {
+      over = true;
+      wake();
+    };
+    settled.then(end, end);
+    while (!over) {
+      this.#check();
+      await this.#saveUrgent();
+      await new Promise<void>(resolve => {
+        const timer = setTimeout(resolve, LOOK_MILLISECONDS);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        if (over) wake();
+      });
+    }
+    this.#check();
+    return await settled;
   }
 
   /** Saves the rest, once the requests that were pending at the moment have ended. */
