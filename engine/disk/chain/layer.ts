@@ -55,7 +55,7 @@ export class Layer implements Disk {
   #gate: Promise<void> | undefined;
   #broken: unknown;
   /** Of reads that the layer above leaves to this one. */
-  #depths = new Depths();
+  readonly #depths = new Depths();
   /** This layer and those below, as of `#depthsShape`. */
   readonly #layers: Layer[] = [];
   #depthsShape = -1;
@@ -137,7 +137,7 @@ export class Layer implements Disk {
     const within = offset + length <= (block + 1) * DEPTH_BLOCK_BYTES;
     if (this.#depthsShape !== shape) {
       this.#depthsShape = shape;
-      this.#depths = new Depths();
+      this.#depths.clear();
       this.#layers.length = 0;
       for (let layer: Layer | undefined = this; layer !== undefined; layer = layer.#backing) this.#layers.push(layer);
     }
@@ -225,6 +225,7 @@ export class Layer implements Disk {
         await this.#disk.close();
       } finally {
         this.#broken ??= new AfterimageError('state', 'The layer is closed', { file: this.path });
+        this.#depths.clear();
         await this.#file.close();
       }
     });

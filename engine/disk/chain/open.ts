@@ -3,12 +3,15 @@ import { AfterimageError } from '../../base/errors.ts';
 import { type BackingFormat, backingFormat } from '../qcow2/backing.ts';
 import type { ClusterCodecs } from '../qcow2/compressed.ts';
 import { readHeader } from '../qcow2/header.ts';
+import { MOST_CHAIN_L1_BYTES } from '../qcow2/limits.ts';
 import type { Folder } from './folder.ts';
 import { Layer, type LayerFormat } from './layer.ts';
 import { backingPath } from './paths.ts';
 
-/** Each layer has a file open and caches of its own (20 MiB at most); far beyond what checkpoints of years make. */
+/** Each layer has a file open; far beyond what checkpoints of years make. What their caches take is bounded together. */
 export const MOST_LAYERS = 256;
+
+const L1_ENTRY_BYTES = 8;
 
 export interface ChainOptions {
   readonly access: 'read' | 'write';
@@ -68,10 +71,15 @@ async function placeBelow(
 export async function openChain(folder: Folder, top: LayerPlace, options: ChainOptions): Promise<Layer> {
   const places = await chainPlaces(folder, top, options.assumedFormat);
   let layer: Layer | undefined;
+  let l1Bytes = 0;
   try {
     for (const place of places.toReversed()) {
       const access = place === top ? options.access : 'read';
       layer = await Layer.open({ folder, ...place, access, backing: layer, codecs: options.codecs });
+      l1Bytes += (layer.image?.header.l1.entries ?? 0) * L1_ENTRY_BYTES;
+      if (l1Bytes > MOST_CHAIN_L1_BYTES) {
+        throw new AfterimageError('too-large', 'The tables of a chain do not fit into memory', { file: top.path });
+      }
     }
   } catch (thrown) {
     if (layer !== undefined) await closeChain(layer).catch(() => undefined);

@@ -25,7 +25,10 @@ export interface CommitParts {
   readonly newName: () => string;
   /** Makes durable that the machine's disk is now the file of that name. Called before the switch it is for. */
   readonly record: (active: string) => Promise<void>;
-  /** Why a layer must not be changed or removed; undefined when nobody needs it (the chain model knows). */
+  /**
+   * Why a layer must not be changed or removed; undefined when nobody needs it (the chain model knows). Asked again when
+   * checkpoints may have been taken since: under `live.exclusively` the answer must be up to date.
+   */
   readonly needed: (path: string) => string | undefined;
   readonly overlay?: OverlayOptions;
   /** Leave the machine on an overlay: its writes since then are not folded in. */
@@ -64,9 +67,12 @@ export async function commit(parts: CommitParts, layer: Layer): Promise<void> {
 
 async function commitInto(parts: Noted, layer: Layer, base: Layer): Promise<void> {
   const { live, job, journal } = parts;
-  const wasActive = live.active === layer;
-  await live.exclusively(async () => {
-    if (live.active === layer) await switchAway(parts);
+  const wasActive = await live.exclusively(async () => {
+    // Whoever took a checkpoint since the commit began stands on the layer. From here on nobody new can.
+    for (const path of [layer.path, base.path]) refuseNeeded(parts, path);
+    const active = live.active === layer;
+    if (active) await switchAway(parts);
+    return active;
   });
   // Of an earlier switch, writes may still not be durable in a layer that has been left.
   for (const one of [layer, base]) await live.freezeAgain(one);
@@ -93,7 +99,8 @@ export async function foldIn(parts: Noted, base: Layer): Promise<void> {
   for (let folds = 0; ; folds += 1) {
     const overlay = live.active;
     // Someone has put another overlay on top, for a checkpoint: then this is as short as the chain gets.
-    if (overlay.backing !== base || parts.needed(overlay.path) !== undefined) return;
+    const left = () => live.active !== overlay || parts.needed(overlay.path) !== undefined;
+    if (overlay.backing !== base || left()) return;
     await journal.note({ layer: overlay.path });
     if (folds >= MOST_FOLDS || (await bytesIn(overlay)) <= LAST_FOLD_BYTES) {
       await journal.addSpare(overlay.path);
@@ -102,7 +109,12 @@ export async function foldIn(parts: Noted, base: Layer): Promise<void> {
       return;
     }
     job.enter('copying');
-    await live.exclusively(() => switchAway(parts));
+    const switched = await live.exclusively(async () => {
+      if (left()) return false;
+      await switchAway(parts);
+      return true;
+    });
+    if (!switched) return;
     await copyDown(overlay, base, job);
     await journal.addSpare(overlay.path);
     await live.exclusively(async () => {

@@ -1,5 +1,6 @@
 import { viewOf } from './bytes.ts';
 import { MOST_DIRTY_SHARE } from './limits.ts';
+import { type MemoryUser, type MetadataMemory, sharedMemory } from './metadata-memory.ts';
 import type { Storage } from './storage.ts';
 
 /** Part of an L2 table or refcount block in memory. */
@@ -29,17 +30,20 @@ export interface DirtyPart {
 const SECTOR = 512;
 
 /** A bounded write-back cache of slices. Only clean slices are evicted; dirty ones wait for a commit. */
-export class SliceCache {
+export class SliceCache implements MemoryUser {
   readonly sliceSize: number;
   readonly #storage: Storage;
+  readonly #memory: MetadataMemory;
   readonly #mostSlices: number;
   readonly #mostDirty: number;
   readonly #slices = new Map<number, Slice>();
   readonly #loading = new Map<number, Promise<Slice>>();
   #dirty = 0;
 
-  constructor(storage: Storage, sliceSize: number, mostBytes: number) {
+  /** @param memory is shared with other caches, beside the bound of this one */
+  constructor(storage: Storage, sliceSize: number, mostBytes: number, memory = sharedMemory) {
     this.#storage = storage;
+    this.#memory = memory;
     this.sliceSize = sliceSize;
     this.#mostSlices = Math.max(4, Math.floor(mostBytes / sliceSize));
     this.#mostDirty = Math.floor(this.#mostSlices * MOST_DIRTY_SHARE);
@@ -112,7 +116,12 @@ export class SliceCache {
       awaited: false,
     };
     this.#slices.set(offset, slice);
+    this.#memory.took(this, this.sliceSize);
     return slice;
+  }
+
+  #evict(): void {
+    while (this.#slices.size >= this.#mostSlices && this.relinquish());
   }
 
   /**
@@ -120,17 +129,25 @@ export class SliceCache {
    * awaited stays, or many requests with few slices would evict each other's for ever; there are no more of those than
    * requests in flight.
    */
-  #evict(): void {
+  relinquish(): boolean {
     let tries = 2 * this.#slices.size;
     for (const [offset, slice] of this.#slices) {
-      if (this.#slices.size < this.#mostSlices || tries === 0) return;
+      if (tries === 0) return false;
       tries -= 1;
       this.#slices.delete(offset);
-      const idle = !slice.used && !slice.awaited && !slice.writing && slice.from >= slice.to;
-      if (idle) continue;
+      if (!slice.used && !slice.awaited && !slice.writing && slice.from >= slice.to) {
+        this.#memory.gave(this, this.sliceSize);
+        return true;
+      }
       slice.used = false;
       this.#slices.set(offset, slice);
     }
+    return false;
+  }
+
+  /** Lets go of all; nothing is dirty, or it is lost. */
+  close(): void {
+    for (const offset of [...this.#slices.keys()]) this.drop(offset);
   }
 
   /** Says that the bytes `from..to` of a slice have changed. The caller asked `peek` or `load` in the same step. */
@@ -152,6 +169,7 @@ export class SliceCache {
     if (slice.from < slice.to) this.#dirty -= 1;
     slice.from = slice.to = 0;
     this.#slices.delete(offset);
+    this.#memory.gave(this, this.sliceSize);
   }
 
   /** Copies of all that is dirty, for a commit to write; `written` or `failed` must follow. */

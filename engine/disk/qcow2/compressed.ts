@@ -3,6 +3,7 @@ import { AfterimageError } from '../../base/errors.ts';
 import type { ClusterEntry } from './entries.ts';
 import type { CompressionType } from './header.ts';
 import { DECOMPRESSED_CACHE_BYTES } from './limits.ts';
+import { type MemoryUser, sharedMemory } from './metadata-memory.ts';
 import type { Storage } from './storage.ts';
 
 type Bytes = Uint8Array | Promise<Uint8Array>;
@@ -47,7 +48,7 @@ export function zstdFrameLength(bytes: Uint8Array): number | undefined {
 }
 
 /** Reads compressed clusters, and keeps the last few: guests read a cluster in many small steps. */
-export class Decompressor {
+export class Decompressor implements MemoryUser {
   readonly #storage: Storage;
   readonly #type: CompressionType;
   readonly #codecs: ClusterCodecs | undefined;
@@ -67,10 +68,11 @@ export class Decompressor {
     if (content === undefined) {
       content = this.#read(entry);
       this.#kept.set(entry.host, content);
-      content.catch(() => this.#kept.delete(entry.host));
+      sharedMemory.took(this, this.#storage.clusterSize);
+      content.catch(() => this.#drop(entry.host));
       for (const oldest of this.#kept.keys()) {
         if (this.#kept.size <= this.#most) break;
-        this.#kept.delete(oldest);
+        this.#drop(oldest);
       }
     }
     return await content;
@@ -78,7 +80,17 @@ export class Decompressor {
 
   /** To be called when a compressed cluster is let go: something else may come to lie there. */
   forget(): void {
-    this.#kept.clear();
+    for (const host of [...this.#kept.keys()]) this.#drop(host);
+  }
+
+  relinquish(): boolean {
+    const [oldest] = this.#kept.keys();
+    if (oldest !== undefined) this.#drop(oldest);
+    return oldest !== undefined;
+  }
+
+  #drop(host: number): void {
+    if (this.#kept.delete(host)) sharedMemory.gave(this, this.#storage.clusterSize);
   }
 
   async #read(entry: ClusterEntry): Promise<Uint8Array> {

@@ -259,6 +259,9 @@ export class Qcow2Image implements Disk {
       await saveBitmaps({ storage: this.#storage, header: this.header, ...writing }, writing.bitmaps);
       await writing.committer.settle();
     } finally {
+      this.#mapping.cache.close();
+      this.#ready?.refcounts.cache.close();
+      this.#decompressor.forget();
       await this.#storage.file.close();
     }
   }
@@ -293,8 +296,13 @@ export class Qcow2Image implements Disk {
       grace: this.#grace,
       refcountCacheBytes: this.#options.cache?.refcountBytes,
     });
-    await clearAutoclear(this.#storage, this.header);
-    await writing.bitmaps.startWriting(writing.layout);
+    try {
+      await clearAutoclear(this.#storage, this.header);
+      await writing.bitmaps.startWriting(writing.layout);
+    } catch (thrown) {
+      writing.refcounts.cache.close();
+      throw thrown;
+    }
     this.#ready = writing;
     return writing;
   }

@@ -42,6 +42,13 @@ export const SLICE_BYTES = 16 * KIB;
 export const L2_CACHE_BYTES = 16 * MIB;
 /** Refcount slices in memory. With 64 KiB clusters and 16-bit refcounts 4 MiB describe 128 GiB of file. */
 export const REFCOUNT_CACHE_BYTES = 4 * MIB;
+/**
+ * L2 and refcount slices, decompressed clusters and remembered depths of all images that a process has open, however long
+ * their chains are; beyond it goes only what is dirty or being looked at, of which each image bounds its own.
+ */
+export const METADATA_MEMORY_BYTES = 64 * MIB;
+/** L1 tables of all layers of a chain: 256 layers of 8 TiB at 64 KiB clusters, with room to spare. */
+export const MOST_CHAIN_L1_BYTES = 128 * MIB;
 /** Part of a cache that may be dirty before a commit is forced, which is then copied while it is written. */
 export const MOST_DIRTY_SHARE = 0.5;
 /** Clusters that wait to be freed by the next commit before one is forced. */
