@@ -29,9 +29,18 @@ export interface SizeChange {
 
 /** A size that a disk of a machine can have. */
 export function parseMachineDiskSize(text: string): number {
-  const size = parseDiskSize(text);
-  if (size < SECTOR) throw usage(`a disk of ${text} is too small; give ${SECTOR} bytes or more, such as 8G`);
-  if (size > LARGEST_DISK) throw usage(`a disk of ${text} is too large; give 1024T or less, such as 8G`);
+  return machineDiskSize(text, '--size');
+}
+
+/** The same, for an option of another name. */
+export function machineDiskSize(text: string, option: string): number {
+  const range = `give a size from ${SECTOR} bytes to ${LARGEST_DISK / UNITS.T!}T in steps of ${SECTOR}, such as 8G`;
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text) ?? [];
+  if (number === undefined) throw usage(`${option}: '${text}' is not a size of a disk; ${range}`);
+  const size = Number(number) * UNITS[unit.toUpperCase()]!;
+  if (size < SECTOR) throw usage(`${option}: ${text} is too small; ${range}`);
+  if (size > LARGEST_DISK) throw usage(`${option}: ${text} is too large; ${range}`);
+  if (size % SECTOR !== 0) throw usage(`${option}: ${text} is not a whole number of sectors; ${range}`);
   return size;
 }
 
@@ -97,13 +106,15 @@ export function parseImageOptions(text: string, previous: ImageOptions = {}): Im
   return options;
 }
 
+const PREALLOCATIONS = { off: 'off', metadata: 'metadata', falloc: 'falloc', full: 'full' } as const;
+
 const IMAGE_OPTIONS: Readonly<Record<string, (value: string) => ImageOptions>> = {
   cluster_size: value => ({ clusterSize: parseSize(value) }),
   extended_l2: value => ({ extendedL2: parseSwitch(value) }),
   lazy_refcounts: value => ({ lazyRefcounts: parseSwitch(value) }),
   refcount_bits: value => ({ refcountBits: parseCount(value) }),
   compat: value => ({ version: oneOf(value, { '0.10': 2, '1.1': 3 } as const) }),
-  preallocation: value => ({ preallocation: oneOf(value, { off: 'off', metadata: 'metadata' } as const) }),
+  preallocation: value => ({ preallocation: oneOf(value, PREALLOCATIONS) }),
   compression_type: value => ({ compression: oneOf(value, { zlib: 'deflate', zstd: 'zstd' } as const) }),
 };
 

@@ -1,31 +1,22 @@
-// `afterimage create`, `list`, `configure`, `rename`, `duplicate` and `delete`.
+// `afterimage create`, `list`, `rename`, `duplicate` and `delete`.
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { type Command, Option } from 'commander';
-import {
-  type AutomaticCheckpoints,
-  type BootConfiguration,
-  type MachineConfiguration,
-  type NewDisk,
-  USUAL_AUTOMATIC,
-} from '../../engine/api/machine.ts';
+import { type AutomaticCheckpoints, type NewDisk, USUAL_AUTOMATIC } from '../../engine/api/machine.ts';
 import { MEMORY_LIMITS, MIB, MOST_DISKS } from '../../engine/api/settings.ts';
 import type { FoundMachine, MachineEntry } from '../machines/entries.ts';
 import type { LibraryMachine } from '../machines/library.ts';
-import { parseMachineDiskSize } from './disk-options.ts';
+import { type BootOptions, bootOf } from './boot-options.ts';
+import { confirmed } from './confirm.ts';
+import { machineDiskSize } from './disk-options.ts';
 import { explain, printable } from './explain.ts';
-import { type CommonOptions, defineCommand, type Ended, perform, usage, withMachine } from './machine-command.ts';
+import { type CommonOptions, defineCommand, type Ended, perform, usage } from './machine-command.ts';
 import { parseDisk, parseMemory } from './options.ts';
 import { counted, shortSize, stateText, table } from './texts.ts';
 
-interface CreateOptions extends CommonOptions {
+interface CreateOptions extends CommonOptions, BootOptions {
   readonly memory: number;
   readonly disk?: readonly NewDisk[];
-  readonly kernel?: string;
-  readonly initrd?: string;
-  readonly append?: string;
-  readonly firmware?: string;
-  readonly elf?: string;
   readonly every?: number;
 }
 
@@ -43,7 +34,8 @@ machine boots the default guest, which formats its first empty disk and mounts i
 /data. Machines are kept in the user's data folder, in --library, or AFTERIMAGE_LIBRARY.
 `;
 
-const SIZE = /^\d+(\.\d+)?([KMGT](i?B)?)?(,format=(raw|qcow2))?$/i;
+/** Like a size, whether it can be one or not. */
+const SIZE = /^[-+]?\d[\d.,]*([a-z]{0,4}|e\d+)(,format=(raw|qcow2))?$/i;
 const LONGEST_EVERY = 7 * 24 * 60;
 
 export function addLibraryCommands(program: Command, ended: Ended): Command[] {
@@ -65,12 +57,6 @@ export function addLibraryCommands(program: Command, ended: Ended): Command[] {
   const list = defineCommand(program, 'list', 'list all machines')
     .alias('ls')
     .action(async (options: CommonOptions) => ended(await listMachines(options)));
-  const configure = defineCommand(program, 'configure <name>', 'change a machine that is off')
-    .option('--memory <size>', 'RAM', parseMemory)
-    .option('--every <minutes>', 'a checkpoint every so many minutes while it runs; 0 for none', parseMinutes)
-    .action(async (name: string, options: CommonOptions & { memory?: number; every?: number }) =>
-      ended(await configureMachine(name, options)),
-    );
   const rename = defineCommand(program, 'rename <name> <new>', 'give a machine another name').action(
     async (name: string, wanted: string, options: CommonOptions) =>
       ended(
@@ -94,7 +80,7 @@ export function addLibraryCommands(program: Command, ended: Ended): Command[] {
     .option('--yes', 'do not ask; needed where there is no terminal to ask at')
     .option('--dry-run', 'only say what would go')
     .action(async (name: string, options: DeleteOptions) => ended(await deleteMachine(name, options)));
-  return [create, list, configure, rename, duplicate, remove];
+  return [create, list, rename, duplicate, remove];
 }
 
 /** The outcome of making a machine, however it was made. */
@@ -107,29 +93,6 @@ function createMachine(name: string, options: CreateOptions): Promise<number> {
     const { memory, disk, every } = options;
     const automatic = every === undefined ? {} : { automatic: everyMinutes(every, USUAL_AUTOMATIC) };
     return made(await library.create({ name, memory, boot: bootOf(options), disks: disk ?? [], ...automatic }));
-  });
-}
-
-function bootOf({ kernel, initrd, append, firmware, elf }: CreateOptions): BootConfiguration {
-  if (elf !== undefined && (kernel ?? initrd ?? append ?? firmware) !== undefined) {
-    throw usage('--elf runs a program alone; it does not go with --kernel, --initrd, --append or --firmware');
-  }
-  if (initrd !== undefined && kernel === undefined) throw usage('--initrd needs the --kernel that it is for');
-  const given = Object.entries({ kernel, initrd, append, firmware, elf }).filter(([, value]) => value !== undefined);
-  const ownFiles = (kernel ?? firmware ?? elf) !== undefined;
-  return { kind: ownFiles ? 'files' : 'guest', ...Object.fromEntries(given) } as BootConfiguration;
-}
-
-function configureMachine(name: string, options: CommonOptions & { memory?: number; every?: number }) {
-  return withMachine('configure', name, options, async connection => {
-    const { memory, every } = options;
-    const { automatic } = await connection.call('machine', {});
-    const change: Partial<MachineConfiguration> = {
-      ...(memory === undefined ? {} : { memory }),
-      ...(every === undefined ? {} : { automatic: everyMinutes(every, automatic) }),
-    };
-    if (Object.keys(change).length === 0) throw usage('there is nothing to change');
-    return { json: await connection.call('configure', { change }), lines: [] };
   });
 }
 
@@ -187,33 +150,29 @@ function deleteMachine(name: string, options: DeleteOptions): Promise<number> {
   });
 }
 
-async function confirmed(question: string): Promise<boolean> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return /^y(es)?$/i.test((await terminal.question(question)).trim());
-  } finally {
-    terminal.close();
-  }
-}
-
 /** `8G`, `8G,format=raw`, or a file as `run` has it. */
-function collectNewDisks(text: string, previous: readonly NewDisk[] = []): NewDisk[] {
+export function collectNewDisks(text: string, previous: readonly NewDisk[] = []): NewDisk[] {
   if (previous.length === MOST_DISKS) throw usage(`a machine has at most ${MOST_DISKS} disks`);
   return [...previous, parseNewDisk(text)];
 }
 
 function parseNewDisk(text: string): NewDisk {
-  if (SIZE.test(text)) {
-    const [size, format] = text.split(',format=') as [string, string | undefined];
-    return { kind: 'new', size: parseMachineDiskSize(size), format: format?.toLowerCase() === 'raw' ? 'raw' : 'qcow2' };
+  if (SIZE.test(text) && !existsSync(text)) {
+    const [size, format] = text.split(/,format=/i) as [string, string | undefined];
+    return {
+      kind: 'new',
+      size: machineDiskSize(size, '--disk'),
+      format: format?.toLowerCase() === 'raw' ? 'raw' : 'qcow2',
+    };
   }
   const { path: file, format, readonly, temporary } = parseDisk(text);
   const mode = readonly ? 'readonly' : temporary ? 'temporary' : 'persistent';
   return { kind: 'existing', path: file, format: format ?? 'raw', mode };
 }
 
-function parseMinutes(text: string): number {
+export function parseMinutes(text: string): number {
   const minutes = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(minutes <= LONGEST_EVERY)) throw usage(`'${text}' is no number of minutes from 0 to ${LONGEST_EVERY}`);
+  if (!(minutes <= LONGEST_EVERY))
+    throw usage(`--every: '${text}' is no number of minutes; give one from 0 to ${LONGEST_EVERY}`);
   return minutes;
 }

@@ -20,13 +20,13 @@ const LONGEST_PATIENCE_SECONDS = 86_400;
 /** `512M`, `2G`, `1.5GiB`: bytes within the limits of the engine. */
 export function parseMemory(text: string): number {
   const { smallest, largest, step } = MEMORY_LIMITS;
-  const range = `from ${smallest / MIB}M to ${largest / GIB}G`;
+  const range = `give a size from ${smallest / MIB}M to ${largest / GIB}G, such as 512M or 2G`;
   const match = /^(\d+(?:\.\d+)?)([KMG])(?:i?B)?$/i.exec(text);
-  if (match === null) throw usage(`'${text}' is not a size of memory; give one ${range}, such as 512M or 2G`);
+  if (match === null) throw usage(`--memory: '${text}' is not a size; ${range}`);
   const bytes = Number(match[1]) * UNITS[match[2]!.toUpperCase()]!;
-  if (bytes < smallest) throw usage(`a memory of ${text} is too small; give a size ${range}`);
-  if (bytes > largest) throw usage(`a memory of ${text} is too large; give a size ${range}`);
-  if (bytes % step !== 0) throw usage(`a memory of ${text} is not a whole number of MiB; give a size ${range}`);
+  if (bytes < smallest) throw usage(`--memory: ${text} is too small; ${range}`);
+  if (bytes > largest) throw usage(`--memory: ${text} is too large; ${range}`);
+  if (bytes % step !== 0) throw usage(`--memory: ${text} is not a whole number of MiB; ${range}`);
   return bytes;
 }
 

@@ -74,7 +74,7 @@ describe('machine library', () => {
       context: { path: kernel },
     });
     const damaged = path.join(temporaryFolder(), 'damaged.qcow2');
-    writeFileSync(damaged, 'QFI\xfbnonsense');
+    writeFileSync(damaged, 'QFI\xfbnonsense', 'latin1');
     await expect(
       library.create({ name: 'a', disks: [{ kind: 'existing', path: damaged, format: 'qcow2', mode: 'persistent' }] }),
     ).rejects.toMatchObject({ context: { file: damaged } });

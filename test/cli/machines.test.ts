@@ -1,6 +1,6 @@
 // Machines of the library on the command line, with small machines in real processes.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { putMachine, smallKernel } from '../framework/machine-library.ts';
@@ -310,6 +310,47 @@ describe('what goes wrong', () => {
     expect([status, stderr]).toEqual([1, expect.stringMatching(/in use for writing by process 77/)]);
   });
 
+  it('a size that cannot be is answered with the option and what it takes', async () => {
+    const shell = new Shell();
+    for (const size of ['-5G', '0', '0G', '1', '5X', '1e9', '99999T', '1,5G', '+1G', '8GiBB']) {
+      const { status, stderr } = await shell.run('create', 'b', '--disk', size);
+      expect([size, status, line(stderr).length]).toEqual([size, 2, 1]);
+      expect(stderr).toContain('--disk');
+      expect(stderr).toContain('from 512 bytes to 1024T');
+    }
+    for (const size of ['-1', '0', '1G2', '999999G', '10K', '64.5M', '']) {
+      const { status, stderr } = await shell.run('create', 'b', '--memory', size);
+      expect([size, status, line(stderr).length]).toEqual([size, 2, 1]);
+      expect(stderr).toMatch(/--memory.* from 8M to 3G/);
+    }
+    expect(existsSync(path.join(shell.folder, 'b'))).toBe(false);
+  });
+
+  it('a file that is something else is told as what it is, and makes no machine', async () => {
+    const shell = new Shell();
+    const file = (name: string, content: string | Uint8Array) => {
+      const to = path.join(shell.folder, '..', name);
+      writeFileSync(to, content);
+      return to;
+    };
+    mkdirSync(shell.folder, { recursive: true });
+    const [note, image] = [file('note.txt', 'to be bought: milk\n'), file('d.img', 'QFI\xfb\0\0\0\x03')];
+    for (const [words, said] of [
+      [['import', note, 'b'], 'it is not a checkpoint file: it is text'],
+      [['create', 'b', '--kernel', note], 'it is not a kernel for RISC-V: it is text'],
+      [
+        ['create', 'b', '--kernel', smallKernel(), '--disk', `${note},format=qcow2`],
+        'it is not a qcow2 image: it is text',
+      ],
+      [['import', image, 'b'], 'not a checkpoint file'],
+    ] as const) {
+      const { status, stderr } = await shell.run(...words);
+      expect([words, status, line(stderr).length]).toEqual([words, 1, 1]);
+      expect(stderr).toContain(said);
+    }
+    expect(readdirSync(shell.folder)).toEqual([]);
+  });
+
   it('bad arguments are one line and status 2', async () => {
     const shell = new Shell();
     putMachine(shell.folder, 'a');
@@ -322,6 +363,7 @@ describe('what goes wrong', () => {
       ['create', 'b', '--every', 'never'],
       ['create', 'b', '--disk', '0'],
       ['create', 'b', '--disk', '2000T'],
+      ['serve', '--port', '-1'],
       ['memory', 'a', '--range', '0+786433'],
       ['exec', 'a', '--timeout', '86401', '--', 'true'],
       ['exec', 'a', '--', ''],

@@ -63,6 +63,13 @@ export function recordOf(more: Partial<MachineRecord>): MachineRecord {
 /** A file that small machines take as their kernel; what they do is their kernel command line. */
 export function smallKernel(): string {
   const file = path.join(temporaryFolder(), 'kernel');
-  writeFileSync(file, 'any file will do');
+  writeFileSync(file, kernelHeader());
   return file;
+}
+
+/** What a kernel is known by; nothing of it is run by small machines. */
+export function kernelHeader(): Uint8Array {
+  const header = Buffer.alloc(64);
+  header.write('RSC\x05', 0x38, 'latin1');
+  return header;
 }

@@ -10,6 +10,7 @@ import { MEMORY_LIMITS } from '../../engine/api/settings.ts';
 import { MachineConnection } from '../../main/engines/connection.ts';
 import { type ForkEngine, forkTransport, startWithNode } from '../../main/engines/fork-engine.ts';
 import { connectTransport } from '../../main/engines/socket-transport.ts';
+import { kernelHeader } from '../framework/machine-library.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const MACHINE_PROCESS = new URL('../../engine/host/machine-process.ts', import.meta.url);
@@ -31,7 +32,7 @@ export interface Owner {
 export async function smallMachine(mode: string, more: Partial<NewMachine> = {}): Promise<string> {
   const folder = path.join(temporaryFolder(), 'machine');
   const kernel = `${folder}-kernel`;
-  writeFileSync(kernel, 'any file will do');
+  writeFileSync(kernel, kernelHeader());
   await createMachine(folder, { boot: { kind: 'files', kernel, append: mode }, ...more });
   return folder;
 }
