@@ -113,6 +113,11 @@ export class CheckpointTree {
     return this.#nodeOf(this.#listed(id));
   }
 
+  /** Whether it is listed. */
+  has(id: Hex): boolean {
+    return this.#state.nodes.get(id)?.hidden === false;
+  }
+
   /** Whether what is in a store outlives the process. @throws AfterimageError `missing` */
   isDurable(store: string): boolean {
     return this.#store(store).durable;

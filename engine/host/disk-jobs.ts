@@ -24,6 +24,7 @@ export class DiskJobs {
   readonly #disks: readonly Disk[];
   readonly #announce: (event: DiskJobEvent) => void;
   readonly #resized: (disk: number, size: number) => void;
+  readonly #needed: (layer: string) => boolean;
   readonly #jobs = new Map<number, Job>();
   readonly #ended = new Map<number, Promise<void>>();
   readonly #recording = new Map<number, PromiseWithResolvers<void>>();
@@ -32,15 +33,20 @@ export class DiskJobs {
   /** What is done with bitmaps, which no job may cross. */
   readonly #bitmaps = new Set<Promise<void>>();
 
-  /** `resized` tells the guest of a disk's new size. */
+  /**
+   * `resized` tells the guest of a disk's new size; `needed` says which layers checkpoints of this run stand on, those that
+   * are being taken included, beside what a command says.
+   */
   constructor(
     disks: readonly Disk[],
     announce: (event: DiskJobEvent) => void,
     resized: (disk: number, size: number) => void = () => undefined,
+    needed: (layer: string) => boolean = () => false,
   ) {
     this.#disks = disks;
     this.#announce = announce;
     this.#resized = resized;
+    this.#needed = needed;
   }
 
   /** Announces what a crash has interrupted. */
@@ -157,6 +163,7 @@ export class DiskJobs {
       record: (file, format) => this.#record(disk, file, format),
       newName: () => newLayerName(disk, live),
       resized: size => this.#resized(disk, size),
+      needed: layer => request.keep.includes(layer) || this.#needed(layer),
     });
   }
 

@@ -66,10 +66,10 @@ export function liveOf(run: Run, ending: () => boolean): Live | undefined {
   const { disks, hart, memory, diskJobs, restore } = run;
   if (memory.layout === undefined) return undefined;
   const tables = new MemoryTables(new Uint8Array(memory.memory.buffer), memory.layout);
-  const foldBack = async (disk: number, keep: readonly string[]) => {
+  const foldBack = async (disk: number) => {
     for (let job = diskJobs.working(disk); job !== undefined; job = diskJobs.working(disk)) await job;
     if (ending()) return;
-    diskJobs.obey({ kind: 'disk-job', disk, job: 'commit', keep });
+    diskJobs.obey({ kind: 'disk-job', disk, job: 'commit', keep: [] });
     await diskJobs.working(disk);
   };
   const pager = restore === undefined ? {} : { pager: restore.pager };

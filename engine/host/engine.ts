@@ -111,11 +111,6 @@ export class Engine {
     return this.#run?.restore?.pager.absentPages ?? 0;
   }
 
-  /** The checkpoints that stood on these layers have been deleted: jobs may change them. */
-  forgetLayers(layers: readonly string[]): void {
-    this.#run?.live?.checkpoints.forget(layers);
-  }
-
   /** The P→M map of the running machine. @throws AfterimageError `state` when nothing runs */
   get memory(): LiveMemory {
     return this.#liveParts().memory;
@@ -153,14 +148,7 @@ export class Engine {
       case 'resize':
         this.#control.setConsoleSize(checkConsoleSize(command.size), this.#hartBell);
         break;
-      case 'disk-job': {
-        if (this.#run === undefined) throw new AfterimageError('state', 'The machine has no disks yet');
-        // What is no list is refused there.
-        const { keep } = command;
-        const needed = this.#run.live?.checkpoints.needed ?? [];
-        this.#run.diskJobs.obey({ ...command, keep: Array.isArray(keep) ? [...keep, ...needed] : keep });
-        break;
-      }
+      case 'disk-job':
       case 'disk-job-cancel':
       case 'disk-job-limit':
       case 'disk-recorded':
@@ -258,6 +246,7 @@ export class Engine {
         disks,
         event => this.#link.send(event),
         (disk, size) => diskServer.announceSize(disk, size),
+        layer => this.#run?.live?.checkpoints.needed.includes(layer) === true,
       );
       diskJobs.tellInterrupted().catch(thrown => this.#warn(AfterimageError.from(thrown)));
       const hart = new HartPort(ours, this.#hartBell);

@@ -3,6 +3,7 @@ import type { PendingStrategy, ScreenText, TakenCheckpoint } from '../api/checkp
 import type { TakeProgress } from '../api/machine.ts';
 import { AfterimageError } from '../base/errors.ts';
 import type { Disks, Requests } from '../checkpoint/about.ts';
+import type { Hex } from '../checkpoint/format.ts';
 import type { CheckpointTree, TreeDraft } from '../checkpoint/tree.ts';
 import type { Layer } from '../disk/chain/layer.ts';
 import { LiveDisk, type Switch } from '../disk/chain/live-disk.ts';
@@ -59,8 +60,8 @@ export interface LiveCheckpointParts {
   readonly tables: MemoryTables;
   /** Of a lazily restored machine. */
   readonly pager?: Pick<Pager, 'require'>;
-  /** Commits the active layer of a disk into the one below, unless that is to be kept. */
-  readonly foldBack: (disk: number, keep: readonly string[]) => Promise<void>;
+  /** Commits the active layer of a disk into the one below, unless one of them is `needed`. */
+  readonly foldBack: (disk: number) => Promise<void>;
 }
 
 interface Switched {
@@ -78,13 +79,17 @@ const STATUS_CODES = { ok: 0, 'io-error': 1, unsupported: 2 } as const;
 export class LiveCheckpoints {
   readonly bases = new Bases();
   readonly #parts: LiveCheckpointParts;
-  /** Layers that checkpoints of this run stand on, by path. */
-  readonly #needed = new Set<string>();
+  /** Layers that checkpoints of this run stand on. */
+  #standing: readonly { readonly layer: string; readonly tree: CheckpointTree; readonly id: Hex }[] = [];
+  /** Those that the checkpoint being taken stands on. */
+  #freezing: readonly string[] = [];
   /** Layers that were switched away from for a checkpoint that failed. */
   readonly #left = new Set<Layer>();
   readonly #folding = new Set<LiveDisk>();
   #taking: AbortController | undefined;
   #last: Promise<unknown> = Promise.resolve();
+  /** Resolves when the requests have ended that were pending at the last moment, which may have been given up since. */
+  #settled: Promise<unknown> = Promise.resolve();
   #atMoment: (() => void) | undefined;
 
   constructor(parts: LiveCheckpointParts) {
@@ -95,14 +100,13 @@ export class LiveCheckpoints {
     return this.#taking !== undefined;
   }
 
-  /** Layers that checkpoints of this run stand on, also the one being taken: no job may change them. */
+  /**
+   * Layers that checkpoints of this run stand on, as long as they are listed, also the one being taken: no job may change
+   * them. Under `LiveDisk.exclusively` this is how it stays.
+   */
   get needed(): readonly string[] {
-    return [...this.#needed];
-  }
-
-  /** No checkpoint stands on these layers any more. */
-  forget(layers: readonly string[]): void {
-    for (const layer of layers) this.#needed.delete(layer);
+    this.#standing = this.#standing.filter(({ tree, id }) => tree.has(id));
+    return [...this.#standing.map(({ layer }) => layer), ...this.#freezing];
   }
 
   /** The mark of the moment has come in the stream of disk requests: in the same turn the disks are switched (C2, C6). */
@@ -147,6 +151,7 @@ export class LiveCheckpoints {
     };
     progress('preparing');
     makePoolPolite();
+    await unlessAborted(signal, this.#settled);
     const durable = tree.isDurable(store);
     const base = request.full ? undefined : this.bases.toBuildOn(durable);
     const ram = this.#parts.tables.ramPages * 4096;
@@ -160,7 +165,6 @@ export class LiveCheckpoints {
       const workingSet = new WorkingSet(this.#parts.tables);
       held = await this.#hold(request, base?.epoch ?? 0);
       const { moment, switched } = held;
-      for (const { parent } of switched) this.#needed.add(parent.path);
       const pause = moment.pauseMicroseconds;
       const saver = new Saver({
         tables: this.#parts.tables,
@@ -186,6 +190,9 @@ export class LiveCheckpoints {
         workingSet: { runs: workingSet.finish() },
         ...(request.screen === undefined ? {} : { screen: screenOf(request.screen) }),
       });
+      const standing = switched.map(({ parent }) => ({ layer: parent.path, tree, id: draft.id }));
+      this.#standing = [...this.#standing, ...standing];
+      this.#freezing = [];
       this.bases.add(tree, { id: draft.id, epoch: moment.epoch, durable });
       const { parent } = tree.node(draft.id);
       return {
@@ -213,6 +220,7 @@ export class LiveCheckpoints {
       throw new AfterimageError('unsupported', 'A disk that is kept in memory cannot be part of a checkpoint');
     });
     return await exclusively(lives, async () => {
+      this.#freezing = lives.filter(live => !live.readonly).map(live => live.active.path);
       const switched = await this.#prepare(request, lives);
       // Nothing waits in this turn: requests that come after the mark find the overlays.
       const atMoment = new Promise<void>(resolve => {
@@ -230,11 +238,13 @@ export class LiveCheckpoints {
         // Failures to freeze are met where they are awaited.
         for (const one of switched) one.result?.frozen.catch(() => undefined);
         const settled = asked.settled.then(({ results }) => results);
-        settled.catch(() => undefined);
+        this.#settled = settled.catch(() => undefined);
         return { moment, settled, switched, takenAt, saver: undefined, released: false };
       } catch (thrown) {
         this.#atMoment = undefined;
-        await this.#unprepare(request, switched).catch(() => undefined);
+        // Once the machine writes to the overlays they are its disks.
+        if (switched.some(({ result }) => result !== undefined)) this.#foldBack(switched);
+        else await this.#unprepare(request, switched).catch(() => undefined);
         throw thrown;
       }
     });
@@ -284,10 +294,14 @@ export class LiveCheckpoints {
     // Saver first: the hart may wait for it.
     held?.saver?.abandon();
     await draft.abort();
+    this.#freezing = [];
     if (held === undefined) return;
-    for (const { parent } of held.switched) this.#needed.delete(parent.path);
     await this.#release(held).catch(() => undefined);
-    for (const { index, live, parent } of held.switched) {
+    this.#foldBack(held.switched);
+  }
+
+  #foldBack(switched: readonly Switched[]): void {
+    for (const { index, live, parent } of switched) {
       this.#left.add(parent);
       void this.#fold(index, live);
     }
@@ -302,7 +316,7 @@ export class LiveCheckpoints {
         const { active } = live;
         const below = active.backing;
         if (below === undefined || !this.#left.has(below)) return;
-        await this.#parts.foldBack(index, this.needed);
+        await this.#parts.foldBack(index);
         // Refused, cancelled or failed: the chain is one layer longer then, and nothing is lost.
         if (live.active === active) return;
       }

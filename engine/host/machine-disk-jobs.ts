@@ -223,12 +223,7 @@ export class MachineDiskJobs {
     const before = await layers.chain(this.#host.folder.activeLayer(given.disk));
     // These leave a layer's content as it is; the others must not touch what a checkpoint stands on.
     const harmless = ['stream', 'compact', 'check', 'overlay'].includes(given.kind);
-    const kept = await this.#kept(given.disk);
-    const keep = harmless ? [] : kept;
-    if (this.#host.power.on) {
-      const names = before.map(layer => this.#inChain(given.disk, layer));
-      this.#host.power.engine.forgetLayers(names.filter(name => !kept.includes(name)));
-    }
+    const keep = harmless ? [] : await this.#kept(given.disk);
     const { disk, kind: job, layer, size, repair, compress, bytesPerSecond } = given;
     const request: RunningDiskJob = {
       disk,

@@ -21,6 +21,8 @@ export interface RunningDiskJobParts {
   readonly record: (active: string, format: DiskFormat) => Promise<void>;
   /** The disk is larger now: the guest is to be told. */
   readonly resized: (size: number) => void;
+  /** Whether a checkpoint stands on a layer, or will, as of now. */
+  readonly needed: (layer: string) => boolean;
 }
 
 /** Which kind of work a job counts as. */
@@ -38,17 +40,17 @@ export async function runDiskJob(request: RunningDiskJob, parts: RunningDiskJobP
       await putOverlay(request, parts);
       return {};
     case 'commit':
-      await commit(commitParts(request, parts), layer);
+      await commit(commitParts(parts), layer);
       return {};
     case 'stream': {
-      refuseKept(request, layer);
+      refuseKept(parts, layer);
       const base = request.base === undefined ? undefined : layerOf(live, request.base);
       return { unused: await stream({ live, job }, layer, base) };
     }
     case 'compact': {
-      refuseKept(request, layer);
+      refuseKept(parts, layer);
       const options = request.compress === undefined ? {} : { compress: request.compress };
-      return { freed: await compactRunning(commitParts(request, parts), layer, options) };
+      return { freed: await compactRunning(commitParts(parts), layer, options) };
     }
     case 'copy': {
       // checkRunningJob has seen to it.
@@ -58,17 +60,17 @@ export async function runDiskJob(request: RunningDiskJob, parts: RunningDiskJobP
     }
     case 'check': {
       const { repair = false } = request;
-      if (repair) refuseKept(request, layer);
+      if (repair) refuseKept(parts, layer);
       const { corruptions, leaks } = await checkRunning(layer, repair);
       return { check: { corruptions, leaks, repaired: repair } };
     }
     case 'resize':
-      refuseKept(request, live.active);
+      refuseKept(parts, live.active);
       await growRunning(live, request.size ?? live.size);
       parts.resized(live.size);
       return { size: live.size };
     case 'resume':
-      return await resume(request, parts);
+      return await resume(parts);
     default:
       return assertNever(request.job, 'disk job');
   }
@@ -90,18 +92,18 @@ async function putOverlay({ restartBitmaps }: RunningDiskJob, parts: RunningDisk
   });
 }
 
-async function resume(request: RunningDiskJob, parts: RunningDiskJobParts): Promise<DiskJobOutcome> {
+async function resume(parts: RunningDiskJobParts): Promise<DiskJobOutcome> {
   const { live } = parts;
   const { folder } = live.active;
-  const jobs: InterruptedJob[] = await settleJobs(folder, layersFrom(live.active), path => request.keep.includes(path));
+  const jobs: InterruptedJob[] = await settleJobs(folder, layersFrom(live.active), parts.needed);
   let resumed = 0;
   for (const { kind, layer: path, base } of jobs) {
     // One may have brought another to its end.
     const layer = layersFrom(live.active).find(one => one.path === path);
     if (layer === undefined) continue;
-    if (kind === 'commit') await commit(commitParts(request, parts), layer);
+    if (kind === 'commit') await commit(commitParts(parts), layer);
     else {
-      refuseKept(request, layer);
+      refuseKept(parts, layer);
       await stream({ live, job: parts.job }, layer, base === undefined ? undefined : layerOf(live, base));
     }
     resumed += 1;
@@ -109,18 +111,18 @@ async function resume(request: RunningDiskJob, parts: RunningDiskJobParts): Prom
   return { resumed };
 }
 
-function commitParts(request: RunningDiskJob, { live, job, newName, record }: RunningDiskJobParts): CommitParts {
+function commitParts({ live, job, newName, record, needed }: RunningDiskJobParts): CommitParts {
   return {
     live,
     job,
     newName,
     record: path => record(path, layersFrom(live.active).find(one => one.path === path)?.format ?? 'qcow2'),
-    needed: path => (request.keep.includes(path) ? 'it is needed' : undefined),
+    needed: path => (needed(path) ? 'it is needed' : undefined),
   };
 }
 
-function refuseKept({ keep }: RunningDiskJob, { path }: Layer): void {
-  if (keep.includes(path)) throw new AfterimageError('state', 'The layer is needed as it is', { file: path });
+function refuseKept({ needed }: RunningDiskJobParts, { path }: Layer): void {
+  if (needed(path)) throw new AfterimageError('state', 'The layer is needed as it is', { file: path });
 }
 
 function layerOf(live: LiveDisk, path: string): Layer {
