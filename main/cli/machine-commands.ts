@@ -1,6 +1,7 @@
 // All commands on machines of the library.
 import type { Command } from 'commander';
 import { addCheckpointCommands } from './checkpoint-commands.ts';
+import { addConfigureCommand } from './configure-command.ts';
 import { addLibraryCommands } from './library-commands.ts';
 import type { Ended } from './machine-command.ts';
 import { addMachineDiskCommands } from './machine-disk-commands.ts';
@@ -11,6 +12,7 @@ import { addPowerCommands } from './power-commands.ts';
 export function addMachineCommands(program: Command, ended: Ended): Command[] {
   return [
     ...addLibraryCommands(program, ended),
+    addConfigureCommand(program, ended),
     ...addPowerCommands(program, ended),
     ...addCheckpointCommands(program, ended),
     ...addMachineDiskCommands(program, ended),

@@ -7,7 +7,7 @@ import { parseCount, parseMachineDiskSize, parseSize } from './disk-options.ts';
 import { explain, printable } from './explain.ts';
 import { JobLine, jobText, onInterrupt } from './job-progress.ts';
 import { type CommonOptions, defineCommand, type Ended, type Outcome, usage, withMachine } from './machine-command.ts';
-import { disksLines } from './machine-disk-print.ts';
+import { detachedLines, disksLines } from './machine-disk-print.ts';
 import { shortSize } from './texts.ts';
 
 interface DisksOptions extends CommonOptions {
@@ -39,6 +39,8 @@ Jobs, on a running machine too:
   compact  write a layer anew without what it does not need
   check    look for damage
   resize   change the size of the disk
+
+To add and remove disks see 'afterimage configure'.
 `;
 
 /** Where an event could be missed, the list of jobs is asked for. */
@@ -69,7 +71,8 @@ export function addMachineDiskCommands(program: Command, ended: Ended): Command[
 function showDisks(name: string, options: CommonOptions): Promise<number> {
   return withMachine('show the disks of', name, options, async connection => {
     const disks = await connection.call('disks', {});
-    return { json: { disks }, lines: disksLines(disks) };
+    const detached = await connection.call('detached-disks', {});
+    return { json: { disks, detached }, lines: [...disksLines(disks), ...detachedLines(detached)] };
   });
 }
 

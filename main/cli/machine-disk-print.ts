@@ -1,5 +1,5 @@
 // The layers of disks as pictures: each stands on the one above it in the picture, branches beside it.
-import type { DiskView, LayerView } from '../../engine/api/control.ts';
+import type { DetachedDisk, DiskView, LayerView } from '../../engine/api/control.ts';
 import { printable } from './explain.ts';
 import { laidOut, rowsOf } from './graph-print.ts';
 import { SHORT_IDENTITY } from './machine-command.ts';
@@ -12,7 +12,19 @@ export function disksLines(disks: readonly DiskView[]): string[] {
   return disks.flatMap((disk, index) => [...(index === 0 ? [] : ['']), ...diskLines(disk)]);
 }
 
+/** Disks that the machine does not have now. */
+export function detachedLines(disks: readonly DetachedDisk[]): string[] {
+  return disks.flatMap(({ kept, size, layers }) => {
+    const what = kept === undefined ? 'in checkpoints only' : `kept as ${printable(kept.file)}`;
+    return ['', `not in the machine, ${shortSize(size)}, ${what}`, ...layerLines(layers, kept?.file)];
+  });
+}
+
 function diskLines({ disk, device, mode, size, active, layers }: DiskView): string[] {
+  return [`disk ${disk} (${printable(device)}), ${shortSize(size)}, ${mode}`, ...layerLines(layers, active)];
+}
+
+function layerLines(layers: readonly LayerView[], active: string | undefined): string[] {
   const items = layers.map(layer => ({ id: layer.path, parent: layer.backing, item: layer }));
   const rows = rowsOf(laidOut(items, active), ({ prefix, item: layer }) => [
     `${prefix}${layer.path === active ? '▶' : '●'} ${printable(layer.path)}`,
@@ -21,7 +33,7 @@ function diskLines({ disk, device, mode, size, active, layers }: DiskView): stri
     bar(layer),
     neededBy(layer),
   ]);
-  return [`disk ${disk} (${printable(device)}), ${shortSize(size)}, ${mode}`, ...table(rows)];
+  return table(rows);
 }
 
 function bar({ allocatedSize, virtualSize }: LayerView): string {

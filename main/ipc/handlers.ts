@@ -38,6 +38,16 @@ export function handlers(app: App): Handlers {
       await machines.rename(machine, name);
       return NOTHING;
     },
+    'add-disk': async ({ machine, disk }) => {
+      app.machine(machine);
+      await machines.call(machine, 'add-disk', { disk: disk.kind === 'detached' ? disk : diskOf(app, disk) });
+      return NOTHING;
+    },
+    'change-boot': async ({ machine, boot }) => {
+      const known = app.machine(machine).record?.boot;
+      await machines.call(machine, 'configure', { change: { boot: bootOf(app, boot, known) } });
+      return NOTHING;
+    },
     'duplicate-machine': async ({ machine, name }) => {
       const copy = await machines.duplicate(machine, name);
       app.activity.add(copy, { kind: 'created' });
@@ -130,20 +140,28 @@ async function machineCall(app: App, machine: string, name: MachineCallName, giv
   return await app.machines.call(machine, name, arguments_ as never);
 }
 
-function bootOf(app: App, boot: NewMachine['boot']): BootConfiguration {
+/** `known`: what the machine boots now, of which files may stay. */
+function bootOf(
+  app: App,
+  boot: AppArguments<'change-boot'>['boot'],
+  known: BootConfiguration = { kind: 'guest' },
+): BootConfiguration {
   if (boot.kind === 'guest') return boot;
   const { kernel, firmware, elf } = boot;
   if (kernel === undefined && firmware === undefined && elf === undefined) {
     throw new AfterimageError('usage', 'Choose a kernel, a firmware or a program for the machine');
   }
   const parts = ['kernel', 'initrd', 'firmware', 'elf'] as const;
-  const chosen = parts.flatMap(part => {
+  const files: { [part in (typeof parts)[number]]?: string } = {};
+  for (const part of parts) {
     const token = boot[part];
-    return token === undefined ? [] : [[part, app.files.path(token)] as const];
-  });
+    const now = known.kind === 'files' ? known[part] : undefined;
+    const file = token === undefined || token === 'same' ? token && now : app.files.path(token);
+    if (file !== undefined) files[part] = file;
+  }
   return {
     kind: 'files',
-    ...Object.fromEntries(chosen),
+    ...files,
     ...(boot.append === undefined ? {} : { append: boot.append }),
   };
 }

@@ -33,9 +33,8 @@ const ATTEMPTS = 20;
 export async function complete(wanted: WantedMachine): Promise<NewMachine> {
   const disks = wanted.disks ?? [];
   if (disks.length > MOST_DISKS) throw new AfterimageError('usage', `A machine has at most ${MOST_DISKS} disks`);
-  const boot = resolvedBoot(wanted.boot ?? { kind: 'guest' }, process.cwd());
-  const existing = disks.flatMap(disk => (disk.kind === 'existing' ? [path.resolve(disk.path)] : []));
-  for (const file of [...filesOf(boot), ...existing]) await checkReadable(file);
+  const boot = await checkedBoot(wanted.boot ?? { kind: 'guest' });
+  for (const disk of disks) if (disk.kind === 'existing') await checkReadable(path.resolve(disk.path));
   return {
     name: wanted.name,
     memory: wanted.memory ?? MEMORY_LIMITS.usual,
@@ -43,6 +42,13 @@ export async function complete(wanted: WantedMachine): Promise<NewMachine> {
     disks: disks.map(disk => (disk.kind === 'existing' ? { ...disk, path: path.resolve(disk.path) } : disk)),
     automatic: wanted.automatic ?? USUAL_AUTOMATIC,
   };
+}
+
+/** With absolute paths of files that are there. Errors: `missing`, `denied`, `unsupported`. */
+export async function checkedBoot(wanted: BootConfiguration): Promise<BootConfiguration> {
+  const boot = resolvedBoot(wanted, process.cwd());
+  for (const file of filesOf(boot)) await checkReadable(file);
+  return boot;
 }
 
 /** A machine of the same make, with the disks of the original as they are now. */

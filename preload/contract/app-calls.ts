@@ -14,6 +14,7 @@ import {
   identity,
   LONGEST,
   layerFormat,
+  layerPath,
   machineName,
   memorySize,
   nothing,
@@ -53,6 +54,26 @@ export const newDisk = v.union([
   v.strictObject({ kind: v.literal('existing'), file: fileToken, format: layerFormat, mode: diskMode }),
 ]);
 
+/** `same`: what the machine has for it now. */
+const keptOrChosen = v.exactOptional(v.union([v.literal('same'), fileToken]));
+const changedBoot = v.union([
+  v.strictObject({ kind: v.literal('guest'), append }),
+  v.strictObject({
+    kind: v.literal('files'),
+    kernel: keptOrChosen,
+    initrd: keptOrChosen,
+    firmware: keptOrChosen,
+    elf: keptOrChosen,
+    append,
+  }),
+]);
+
+/** One that the machine had and that was kept is known by its layer. */
+export const addedDisk = v.union([
+  ...newDisk.options,
+  v.strictObject({ kind: v.literal('detached'), file: layerPath }),
+]);
+
 const machineCall = v.strictObject({
   ...machine,
   name: v.picklist(Object.keys(MACHINE_CALLS) as (keyof typeof MACHINE_CALLS)[]),
@@ -73,6 +94,9 @@ export const APP_CALLS = {
     }),
   ),
   'rename-machine': call<Nothing>()(v.strictObject({ ...machine, name: machineName })),
+  /** Only while it is off. */
+  'add-disk': call<Nothing>()(v.strictObject({ ...machine, disk: addedDisk })),
+  'change-boot': call<Nothing>()(v.strictObject({ ...machine, boot: changedBoot })),
   /** Settings, disks as they are now and no checkpoints, with a new identity. Only while it is off. */
   'duplicate-machine': call<{ readonly machine: Identity }>()(v.strictObject({ ...machine, name: machineName })),
   'deletion-preview': call<DeletionPreview>()(v.strictObject(machine)),

@@ -2,13 +2,16 @@
 // have ports of their own, and what needs a path (clone, export) is an app call with a token or a dialog instead.
 import * as v from 'valibot';
 import type { ArgumentsOf, ControlCalls, ResultOf } from '../../engine/api/control.ts';
+import { MOST_DISKS } from '../../engine/api/settings.ts';
 import {
   automatic,
   checkpointName,
   count,
+  diskMode,
   fileToken,
   identity,
   LONGEST,
+  layerFormat,
   layerPath,
   machineName,
   memorySize,
@@ -29,8 +32,16 @@ const store = v.union([
 
 const seconds = v.pipe(v.number(), v.minValue(0), v.maxValue(24 * 60 * 60));
 
+const diskNumber = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MOST_DISKS - 1));
+const knownDisk = v.strictObject({
+  file: layerPath,
+  format: layerFormat,
+  mode: diskMode,
+  id: v.exactOptional(v.pipe(v.string(), v.regex(/^[a-z0-9]{1,32}$/))),
+});
+
 const diskJob = v.strictObject({
-  disk: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(15)),
+  disk: diskNumber,
   kind: v.picklist(['overlay', 'commit', 'stream', 'compact', 'check', 'resize']),
   layer: v.exactOptional(layerPath),
   size: v.exactOptional(count),
@@ -49,9 +60,15 @@ export const MACHINE_CALLS = {
     change: v.strictObject({
       name: v.exactOptional(machineName),
       memory: v.exactOptional(memorySize),
+      /** Order and modes of those that there are. */
+      disks: v.exactOptional(v.pipe(v.array(knownDisk), v.maxLength(MOST_DISKS))),
       automatic: v.exactOptional(automatic),
     }),
   }),
+  'remove-disk': v.strictObject({ disk: diskNumber, files: v.picklist(['keep', 'delete']) }),
+  'disk-removal': v.strictObject({ disk: diskNumber }),
+  'detached-disks': nothing,
+  'delete-detached': v.strictObject({ file: layerPath }),
   start: v.strictObject({ fresh: v.exactOptional(v.boolean()), paused: v.exactOptional(v.boolean()) }),
   stop: v.strictObject({ force: v.exactOptional(v.boolean()), timeoutSeconds: v.exactOptional(seconds) }),
   suspend: nothing,
