@@ -1,12 +1,12 @@
 // What the host announces, brought to the state that it concerns.
 import type { DiskJobKind, JobView } from '../../engine/api/control.ts';
-import type { Identity } from '../../engine/api/machine.ts';
+import type { Identity, MachineState } from '../../engine/api/machine.ts';
 import type { AppEvent, Notice, PageCommand } from '../../preload/contract/events.ts';
 import type { Application } from '../state/application.svelte.ts';
 import type { MachineSession } from '../state/machine-session.svelte.ts';
 import type { MachineTab } from '../state/router.svelte.ts';
 import { COMMON } from '../text/common.ts';
-import { explain } from '../text/errors.ts';
+import { explain, sentences } from '../text/errors.ts';
 import { SHELL } from '../text/shell.ts';
 import { describeJob } from '../views/activity/describe.ts';
 import { currentMachine, importFile } from './commands.ts';
@@ -28,6 +28,7 @@ function handle(event: AppEvent, application: Application, actions: MachineActio
       break;
     case 'machine-event':
       machines.handle(event.machine, event.happened);
+      if (event.happened.event === 'status') withdrawPast(event.machine, event.happened.status.state, application);
       if (event.happened.event === 'job') showJob(event.machine, event.happened.job, application);
       break;
     case 'settings':
@@ -82,12 +83,18 @@ function showNotice({ level, title, text, machine, error }: Notice, { notificati
   notifications.show({
     tone: level,
     title,
-    text: [text, advice].filter(Boolean).join(' '),
+    text: sentences(text, advice),
     action: machine === undefined ? undefined : { text: COMMON.show, run: () => router.openMachine(machine) },
     // Of what happened by itself the machine's badge and the activity list tell as long as one likes.
     stays: machine !== undefined && level === 'error' ? NOTICE_MILLISECONDS : undefined,
-    key: `notice/${title}/${machine ?? ''}`,
+    key: `notice/${machine ?? ''}/${title}`,
   });
+}
+
+/** What was told of the last run is over with the next one, and nobody is to be forced off who is off. */
+function withdrawPast(machine: Identity, state: MachineState, { notifications }: Application): void {
+  if (state === 'starting') notifications.withdraw(`notice/${machine}/`);
+  if (state === 'off' || state === 'failed' || state === 'starting') notifications.withdraw(`stop/${machine}`);
 }
 
 /** What menus, tray and notifications ask for. What needs a machine does nothing where there is none. */

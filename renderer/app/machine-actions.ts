@@ -19,8 +19,12 @@ export class MachineActions {
     this.#application = application;
   }
 
-  start(session: MachineSession, fresh = false): Promise<unknown> {
-    return this.#application.attempt(() => session.call('start', fresh ? { fresh } : {}), MACHINE.startFailed);
+  async start(session: MachineSession, fresh = false): Promise<void> {
+    const { notifications } = this.#application;
+    // What was told of an attempt before is answered by this one.
+    notifications.withdraw(`notice/${session.id}/`);
+    notifications.withdraw(`${MACHINE.startFailed}/`);
+    await this.#application.attempt(() => session.call('start', fresh ? { fresh } : {}), MACHINE.startFailed);
   }
 
   /** Asks the guest; when it does not follow, offers force. */

@@ -18,6 +18,8 @@ export class MachineSession {
   #lastTaken = $state.raw<TakenCheckpoint>();
   #listeners = new Set<(event: MachineEvent) => void>();
   #screens = new Set<ConsoleScreen>();
+  /** This window has asked for it: the library says so only a moment after the machine is off. */
+  #asked = $state(false);
 
   constructor(app: Afterimage, summary: MachineSummary) {
     this.app = app;
@@ -49,7 +51,7 @@ export class MachineSession {
   /** The hart executes or could: there is a console to type at and a state to keep. */
   readonly on = $derived(this.#status.state !== 'off' && this.#status.state !== 'failed');
   /** Off, and its next start goes on where it was. */
-  readonly suspended = $derived(this.#status.state === 'off' && this.#summary.suspended !== undefined);
+  readonly suspended = $derived(this.#status.state === 'off' && (this.#asked || this.#summary.suspended !== undefined));
   /** What it is for a person. */
   readonly state = $derived(this.suspended ? 'suspended' : this.#status.state);
   /** A checkpoint can be taken now. */
@@ -67,7 +69,11 @@ export class MachineSession {
     name: Name,
     arguments_: MachineArguments<Name>,
   ): Promise<MachineResult<Name>> {
-    const result = await this.app.machine(this.id, name, arguments_);
+    if (name === 'suspend' || name === 'start') this.#asked = name === 'suspend';
+    const result = await this.app.machine(this.id, name, arguments_).catch(error => {
+      this.#asked = false;
+      throw error;
+    });
     // The answers of these are the status; the event about it may come later than the answer.
     if (STATUS_CALLS.has(name)) this.#status = result as MachineStatus;
     return result;
@@ -102,6 +108,7 @@ export class MachineSession {
   /** What the library says of it now. */
   adopt(summary: MachineSummary): void {
     this.#summary = summary;
+    if (summary.suspended !== undefined) this.#asked = false;
     this.#status = summary.status;
     this.#record = summary.record;
   }

@@ -58,6 +58,15 @@ export class Notifications {
     return id;
   }
 
+  /** Those whose key begins so: what they say is over. */
+  withdraw(beginning: string): void {
+    for (const [key, id] of this.#keys) {
+      if (!key.startsWith(beginning)) continue;
+      this.#keys.delete(key);
+      this.close(id);
+    }
+  }
+
   close(id: number): void {
     this.#toasts = this.#toasts.filter(toast => toast.id !== id);
   }

@@ -37,3 +37,11 @@ export function explain(error: PlainError): Explanation {
   const advice = [...facts, ADVICE[error.kind]].filter(part => part !== undefined).join(' ');
   return { text: error.message, advice: advice === '' ? undefined : advice };
 }
+
+/** One after the other, each with its full stop; what is absent is left out. */
+export function sentences(...parts: readonly (string | undefined)[]): string {
+  return parts
+    .filter(part => part !== undefined && part !== '')
+    .map(part => (/[.!?…]$/.test(part!) ? part : `${part}.`))
+    .join(' ');
+}

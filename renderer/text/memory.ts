@@ -38,13 +38,17 @@ export const MEMORY_TEXT = {
   pictureRole: 'map',
   pictureKeys: 'Arrow keys move from page to page.',
   legend: 'Legend',
-  legendHint: 'Point out one kind',
+  legendGroups: {
+    place: { title: 'Where pages lie', explained: '– each in one of two' },
+    more: { title: 'What else they are', explained: '– several at once, or nothing' },
+  },
   categories: CATEGORIES,
   virtualized: 'virtualized',
   unvirtualized: 'not virtualized',
   pages: (count: string) => `${count} pages`,
   perCell: (pages: number, size: string) =>
     pages === 1 ? `One cell is one page of ${size}` : `One cell is ${pages} pages, ${size}`,
+  drawn: 'It is drawn as the rarest thing that any of them is.',
   pageAt: (page: string, address: string) => `Page ${page} at ${address}`,
   pagesAt: (first: string, last: string, from: string, to: string) => `Pages ${first} to ${last}, ${from} to ${to}`,
   state: {

@@ -39,4 +39,8 @@ export const ABOUT = {
   isa: 'Processor',
   own: 'Made of its own engine, with Svelte, xterm.js and Electron.',
   copy: 'Copy details',
+  /** What it calls itself, for the versions that a host tells. */
+  program: (name: string) => PROGRAMS[name] ?? name,
 } as const;
+
+const PROGRAMS: Readonly<Record<string, string>> = { electron: 'Electron', chromium: 'Chromium', node: 'Node.js' };

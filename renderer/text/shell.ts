@@ -24,6 +24,7 @@ export const SHELL = {
   settings: 'Settings',
   about: 'About',
   shortcuts: 'Keyboard shortcuts',
+  contextMenu: 'Actions',
   machineTabs: 'Parts of the machine',
   messages: 'Messages',
   closeMessage: 'Close message',

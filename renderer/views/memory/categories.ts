@@ -18,6 +18,12 @@ const PRECEDENCE: readonly Exclude<PageCategory, 'identity'>[] = [
 /** In the legend's order: from the usual to the rare. */
 export const CATEGORIES: readonly PageCategory[] = ['identity', ...PRECEDENCE.toReversed()];
 
+/** As the legend has them: every page is one of the first; of the others it may be several, or none. */
+export const LEGEND = {
+  place: ['identity', 'remapped'],
+  more: CATEGORIES.filter(name => name !== 'identity' && name !== 'remapped'),
+} as const satisfies Readonly<Record<string, readonly PageCategory[]>>;
+
 /** Index into CATEGORIES of each possible byte of bits. */
 const BY_BITS: Uint8Array = Uint8Array.from({ length: 256 }, (_, bits) => {
   const category = PRECEDENCE.find(name => (bits & PAGE_BITS[name]) !== 0) ?? 'identity';
@@ -38,7 +44,7 @@ export function isVirtualized(bits: number): boolean {
   return (bits & PAGE_BITS.virtualized) !== 0;
 }
 
-/** Whether a byte has what the legend points out; `identity` has nothing else. */
+/** Whether a byte has what the legend points out. A page that is not remapped is in place, whatever else it is. */
 export function stands(bits: number, category: PageCategory): boolean {
-  return category === 'identity' ? categoryIndex(bits) === 0 : (bits & PAGE_BITS[category]) !== 0;
+  return category === 'identity' ? (bits & PAGE_BITS.remapped) === 0 : (bits & PAGE_BITS[category]) !== 0;
 }

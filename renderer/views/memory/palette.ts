@@ -2,12 +2,13 @@
 import { CATEGORIES, type PageCategory } from './categories.ts';
 import { type Palette, word } from './paint.ts';
 
-/** `swatches`: an element per category, in their order, with the colour as its text colour. */
-export function readPalette(swatches: readonly Element[], canvas: HTMLElement): Palette {
-  const colour = (element: Element | undefined) => (element === undefined ? 0 : word(getComputedStyle(element).color));
-  const colours = Object.fromEntries(
-    CATEGORIES.map((name, index) => [name, colour(swatches[index])]),
-  ) as unknown as Record<PageCategory, number>;
+/** `swatches`: an element per category, which its `data-swatch` names, with the colour as its text colour. */
+export function readPalette(swatches: readonly HTMLElement[], canvas: HTMLElement): Palette {
+  const colourOf = (name: PageCategory) => {
+    const element = swatches.find(swatch => swatch.dataset.swatch === name);
+    return element === undefined ? 0 : word(getComputedStyle(element).color);
+  };
+  const colours = Object.fromEntries(CATEGORIES.map(name => [name, colourOf(name)])) as Record<PageCategory, number>;
   const style = getComputedStyle(canvas);
   return { colours, background: word(style.backgroundColor), faded: word(style.color) };
 }

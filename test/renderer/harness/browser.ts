@@ -25,6 +25,7 @@ export interface PageOptions {
   readonly width?: number;
   readonly height?: number;
   readonly scale?: number;
+  readonly theme?: 'light' | 'dark';
   /** What the page takes for the present time, milliseconds since 1970. */
   readonly now?: number;
 }
@@ -33,11 +34,12 @@ export interface PageOptions {
 export async function openPage(
   browser: Browser,
   address: string,
-  { width = 1280, height = 800, scale = 1, now }: PageOptions = {},
+  { width = 1280, height = 800, scale = 1, theme = 'light', now }: PageOptions = {},
 ): Promise<{ readonly page: Page; readonly problems: string[] }> {
   const context = await browser.newContext({
     viewport: { width, height },
     deviceScaleFactor: scale,
+    colorScheme: theme,
     // What moves is in place at once.
     reducedMotion: 'reduce',
   });

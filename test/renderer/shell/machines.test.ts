@@ -190,3 +190,35 @@ test('how a job on a disk ended is told, with the way to the list of all jobs', 
   await message.getByRole('button', { name: 'Activity' }).click();
   expect(page.url()).toContain('/activity');
 });
+
+test('what is suspended says so at once, before the library does', async () => {
+  const page = await open(CONSOLE);
+  await page.evaluate(`{
+    window.states = [];
+    const badge = document.querySelector('main header .badge');
+    new MutationObserver(() => states.push(badge.textContent.trim())).observe(badge, {
+      characterData: true, childList: true, subtree: true,
+    });
+  }`);
+  await page.locator('main header').getByRole('button', { name: 'More actions' }).click();
+  await page.getByRole('menuitem', { name: 'Suspend' }).click();
+  await page.locator('main header').getByText('Suspended', { exact: true }).waitFor();
+  expect(await page.evaluate('states')).not.toContain('Off');
+  await page.locator('main header').getByRole('button', { name: 'Resume' }).click();
+  await page.locator('main header').getByText('Running', { exact: true }).waitFor();
+});
+
+test('what was told of the last run goes with the next one', async () => {
+  const page = await open(CONSOLE);
+  await page.evaluate(id => {
+    const error = { kind: 'internal', message: 'It ended with signal 9', context: {} } as const;
+    scripted.setStatus(id, { state: 'failed', error });
+    scripted.emit({
+      event: 'notice',
+      notice: { level: 'error', title: 'Debian has ended', text: error.message, machine: id, error },
+    });
+  }, DEBIAN);
+  await page.getByText('It ended with signal 9. This is a mistake in Afterimage.').waitFor();
+  await page.locator('main header').getByRole('button', { name: 'Start' }).click();
+  await page.getByText('Debian has ended').waitFor({ state: 'detached' });
+});

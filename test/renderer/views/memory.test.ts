@@ -19,7 +19,8 @@ test('all that a page is is told', () => {
   expect(categoriesOf(0)).toEqual(['identity']);
   expect(categoriesOf(PAGE_BITS.dirty | PAGE_BITS.held | PAGE_BITS.virtualized)).toEqual(['dirty', 'held']);
   expect(stands(PAGE_BITS.dirty | PAGE_BITS.held, 'dirty')).toBe(true);
-  expect(stands(PAGE_BITS.dirty, 'identity')).toBe(false);
+  expect(stands(PAGE_BITS.dirty, 'identity')).toBe(true);
+  expect(stands(PAGE_BITS.dirty | PAGE_BITS.remapped, 'identity')).toBe(false);
   expect(stands(PAGE_BITS.virtualized, 'identity')).toBe(true);
 });
 

@@ -7,11 +7,12 @@ import type { Answer, Bridge, PlatformFacts } from '../../../../preload/contract
 import type { ConsolePort } from '../../../../preload/contract/console.ts';
 import type { AppEvent } from '../../../../preload/contract/events.ts';
 import { type ChosenFile, type FilePreview, fileKind } from '../../../../preload/contract/files.ts';
-import type { MachineSummary } from '../../../../preload/contract/library.ts';
+import type { ActivityEntry, MachineSummary } from '../../../../preload/contract/library.ts';
 import { USUAL_SETTINGS } from '../../../../preload/contract/settings.ts';
 import { ScriptedMachine } from '../../scripted/machine.ts';
+import { usualActivity } from './scripted-activity.ts';
 import { ScriptedConsole } from './scripted-console.ts';
-import { identityOf, NOW, usualMachines } from './scripted-library.ts';
+import { DEBIAN, identityOf, NOW, usualMachines } from './scripted-library.ts';
 
 /** What the scripted answers take from the arguments of any call. */
 interface Given {
@@ -46,14 +47,25 @@ export class ScriptedHost implements Bridge {
   readonly consoles = new Map<string, ScriptedConsole>();
   chosen: ChosenFile | undefined;
   preview: FilePreview = { kind: 'unknown', bytes: 12_345 };
+  /** What has happened, as the activity view lists it. */
+  activity: readonly ActivityEntry[];
   /** Checkpoints, disks and memory, the same for every machine. */
-  readonly #parts = new ScriptedMachine({ checkpoints: 24 }, () => {});
+  readonly parts: ScriptedMachine;
   #settings = { ...USUAL_SETTINGS };
   #listeners = new Set<(event: AppEvent) => void>();
   #count = 0;
 
-  constructor(machines: readonly MachineSummary[] = usualMachines(), platform: Partial<PlatformFacts> = {}) {
+  constructor(
+    machines: readonly MachineSummary[] = usualMachines(),
+    platform: Partial<PlatformFacts> = {},
+    checkpoints = 24,
+  ) {
     this.machines = [...machines];
+    this.activity = usualActivity(this.machines);
+    this.parts = new ScriptedMachine({ checkpoints }, happened => {
+      // Its own status is not the library's.
+      if (happened.event !== 'status') this.emit({ event: 'machine-event', machine: DEBIAN, happened });
+    });
     this.platform = {
       host: 'electron',
       system: 'linux',
@@ -145,7 +157,7 @@ export class ScriptedHost implements Bridge {
       library: () => this.#library(),
       settings: () => this.#settings,
       'opened-files': () => [],
-      activity: () => [],
+      activity: () => this.activity,
       'report-screen': () => ({}),
       about: () => ({
         version: '0.1.0',
@@ -218,8 +230,9 @@ export class ScriptedHost implements Bridge {
     };
     const { status } = this.#machine(machine);
     if (name === 'status') return status;
-    if (READING.has(name)) return this.#parts.call(name, given);
+    if (READING.has(name)) return this.parts.call(name, given);
     this.calls.push({ name, arguments: given });
+    if (name === 'disk-job') return this.parts.call(name, given);
     if (name === 'checkpoint') return this.#checkpoint(machine, given);
     if (name === 'restore') {
       this.setStatus(machine, { position: given.id, startedAt: status.startedAt! + 1 });
