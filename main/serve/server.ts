@@ -11,7 +11,7 @@ import { identity } from '../../preload/contract/shapes.ts';
 import { LONGEST_SOCKET_MESSAGE, PATHS, TOKEN_PREFIX } from '../../preload/contract/socket.ts';
 import type { App } from '../ipc/app.ts';
 import type { PageFiles } from '../ipc/page-files.ts';
-import { contentSecurityPolicy, PAGE_HEADERS } from '../ipc/page-policy.ts';
+import { CONTENT_SECURITY_POLICY, PAGE_HEADERS } from '../ipc/page-policy.ts';
 import { Gate } from './gate.ts';
 import { KEY_BYTES } from './kept-host.ts';
 import { PageSocket } from './page-socket.ts';
@@ -130,7 +130,7 @@ export class BrowserServer {
       'content-length': bytes.length,
       // Names of built files change with their content, but for the page itself and the bridge.
       'cache-control': /\/assets\//.test(pathname) ? 'private, max-age=31536000, immutable' : 'no-store',
-      ...(isPage ? { 'content-security-policy': contentSecurityPolicy([`ws://${request.headers.host}`]) } : {}),
+      ...(isPage ? { 'content-security-policy': CONTENT_SECURITY_POLICY } : {}),
     });
     response.end(request.method === 'HEAD' ? undefined : bytes);
   }

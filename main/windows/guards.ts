@@ -6,8 +6,6 @@ import { isOurs } from './origin.ts';
 
 /** Putting text into the clipboard is what Copy does; nothing else that pages can ask for is needed. */
 const PERMITTED = new Set<string>(['clipboard-sanitized-write']);
-/** What a page makes itself. */
-const OWN_SCHEMES = ['blob:', 'data:'];
 
 export function webPreferences(preload: string, facts: PlatformFacts, isPackaged: boolean): WebPreferences {
   return {
@@ -41,9 +39,7 @@ export function guardSession(session: Session): void {
   session.on('will-download', event => event.preventDefault());
   // The policy of the page forbids it too; this holds for a page that got around it.
   session.webRequest.onBeforeRequest(({ url }, answer) => {
-    answer({
-      cancel: !isOurs(url) && !OWN_SCHEMES.some(scheme => url.startsWith(scheme)) && !url.startsWith('devtools:'),
-    });
+    answer({ cancel: !isOurs(url) && !url.startsWith('devtools:') });
   });
 }
 

@@ -1,6 +1,6 @@
 // The pages' files under our own scheme.
 import type { PageFiles } from '../ipc/page-files.ts';
-import { contentSecurityPolicy, PAGE_HEADERS } from '../ipc/page-policy.ts';
+import { CONTENT_SECURITY_POLICY, PAGE_HEADERS } from '../ipc/page-policy.ts';
 import { isOurs } from './origin.ts';
 
 /** Answers for a page's file; everything else does not exist. */
@@ -9,6 +9,6 @@ export function pageResponse(pages: PageFiles, method: string, address: string):
   const file = pages.get(new URL(address).pathname);
   if (file === undefined) return new Response(null, { status: 404 });
   return new Response(Buffer.from(file.bytes), {
-    headers: { ...PAGE_HEADERS, 'content-type': file.type, 'content-security-policy': contentSecurityPolicy([]) },
+    headers: { ...PAGE_HEADERS, 'content-type': file.type, 'content-security-policy': CONTENT_SECURITY_POLICY },
   });
 }

@@ -5,6 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { CONTENT_SECURITY_POLICY } from '../../main/ipc/page-policy.ts';
 import { CHANNELS } from '../../preload/contract/channels.ts';
 import { chromiumForTests, type RunningApp, runApp } from './running-app.ts';
 
@@ -139,6 +140,37 @@ describe('content', () => {
     expect(asked('evil.example')).toEqual([]);
   });
 
+  test('styles other than the page’s own are not applied, and nothing made of text is shown or run', async () => {
+    const got = await inPage(async () => {
+      const scope = globalThis as unknown as StyledScope;
+      const { document } = scope;
+      await new Promise(resolve => setTimeout(resolve));
+      const element = document.createElement('p');
+      element.className = 'smuggled';
+      element.setAttribute('style', 'letter-spacing: 7px');
+      // A real one: terminals get a stand-in of `createElement`.
+      const style = scope.Document.prototype.createElement.call(document, 'style');
+      style.textContent = '.smuggled { word-spacing: 7px }';
+      document.body.append(element, style);
+      const { letterSpacing, wordSpacing } = scope.getComputedStyle(element);
+      const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==';
+      const loads = async (source: string) => {
+        const image = new scope.Image();
+        const over = new Promise(resolve => {
+          image.onload = () => resolve('shown');
+          image.onerror = () => resolve('refused');
+        });
+        image.src = source;
+        return await over;
+      };
+      const bytes = Uint8Array.from(atob(pixel), letter => letter.charCodeAt(0));
+      const blob = scope.URL.createObjectURL(new Blob([bytes], { type: 'image/png' }));
+      const images = [await loads(`data:image/png;base64,${pixel}`), await loads(blob)];
+      return { letterSpacing, wordSpacing, images };
+    });
+    expect(got).toEqual({ letterSpacing: 'normal', wordSpacing: '0px', images: ['refused', 'refused'] });
+  });
+
   test('nothing is fetched from anywhere', async () => {
     const got = await inPage(async () => {
       const addresses = ['https://evil.example/', 'http://127.0.0.1:1/', 'file:///etc/passwd', 'app://other/x'];
@@ -158,10 +190,11 @@ describe('content', () => {
       'app://afterimage.evil.example/',
       'app://afterimage@evil.example/',
       'app://user@afterimage/',
+      'data:text/html,x',
     ]) {
       expect(running.standIn.session.isCancelled(address), address).toBe(true);
     }
-    for (const address of ['app://afterimage/', 'app://afterimage/assets/x.js', 'blob:app://afterimage/1']) {
+    for (const address of ['app://afterimage/', 'app://afterimage/assets/x.js']) {
       expect(running.standIn.session.isCancelled(address), address).toBe(false);
     }
   });
@@ -181,7 +214,7 @@ describe('content', () => {
     }
     expect(await answer('app://afterimage/', 'POST')).toBe(404);
     const { headers } = await running.standIn.answerScheme('GET', 'app://afterimage/');
-    expect(headers.get('content-security-policy')).toContain("default-src 'none'");
+    expect(headers.get('content-security-policy')).toBe(CONTENT_SECURITY_POLICY);
     expect(headers.get('cross-origin-opener-policy')).toBe('same-origin');
   });
 
@@ -388,4 +421,18 @@ interface DocumentLike {
     click(): void;
     submit?(): void;
   };
+}
+
+interface StyledElement {
+  className: string;
+  textContent: string;
+  setAttribute(name: string, value: string): void;
+}
+
+interface StyledScope {
+  readonly document: { createElement(tag: string): StyledElement; body: { append(...elements: object[]): void } };
+  readonly Document: { prototype: { createElement(tag: string): StyledElement } };
+  readonly Image: new () => { onload(): void; onerror(): void; src: string };
+  readonly URL: { createObjectURL(blob: Blob): string };
+  getComputedStyle(element: object): { readonly letterSpacing: string; readonly wordSpacing: string };
 }

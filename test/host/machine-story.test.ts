@@ -260,10 +260,12 @@ test('a checkpoint leaves as a file and comes in elsewhere; a clone goes on besi
 test('files that are not what they say are refused, and leave nothing', async () => {
   const file = path.join(place, 'bad.checkpoint');
   const into = path.join(place, 'bad');
-  for (const content of ['', 'not a checkpoint', Buffer.alloc(100_000, 7)]) {
+  const begins = Buffer.concat([Buffer.from('\x89AFCK\r\n\x1a', 'latin1'), Buffer.alloc(100_000, 7)]);
+  const others = ['', 'not a checkpoint', Buffer.alloc(100_000, 7)];
+  for (const [content, kind] of [[begins, 'corrupt'], ...others.map(one => [one, 'unsupported'] as const)] as const) {
     writeFileSync(file, content);
-    await expect(folderCall('import', { file, folder: into })).rejects.toMatchObject({ kind: 'corrupt' });
-    await expect(folderCall('preview', { file })).rejects.toMatchObject({ kind: 'corrupt' });
+    await expect(folderCall('import', { file, folder: into })).rejects.toMatchObject({ kind });
+    await expect(folderCall('preview', { file })).rejects.toMatchObject({ kind });
   }
   expect(readdirSync(place).filter(name => name.startsWith('bad') || name.startsWith('.new'))).toEqual([
     'bad.checkpoint',
