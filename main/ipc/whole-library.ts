@@ -92,9 +92,10 @@ function names(machines: readonly MachineSummary[]): string {
 }
 
 /** `312 µs`, `1.4 ms`. */
+/** As the pages show it: in microseconds, until those say nothing any more. */
 export function pauseText(microseconds: number): string {
-  if (microseconds < 1000) return `${Math.round(microseconds)} µs`;
-  return `${(microseconds / 1000).toFixed(1)} ms`;
+  const whole = (value: number) => Math.round(value).toLocaleString('en-US');
+  return microseconds < 100_000 ? `${whole(microseconds)} µs` : `${whole(microseconds / 1000)} ms`;
 }
 
 function timeOfDay(now: number): string {
