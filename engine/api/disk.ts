@@ -11,8 +11,18 @@ export interface ImageOptions {
   readonly version?: 2 | 3;
   readonly refcountBits?: number;
   readonly lazyRefcounts?: boolean;
-  readonly preallocation?: 'off' | 'metadata';
+  readonly preallocation?: 'off' | 'metadata' | 'falloc' | 'full';
   readonly compression?: 'deflate' | 'zstd';
+}
+
+/** What the file system that a disk lies on can do, with the programs that are there for it. */
+export interface HostAbilities {
+  /** Space that a guest discards is given back; without it, it stays in the file and is used again. */
+  readonly discard: boolean;
+  /** Copies share storage; without it, they are made byte by byte. */
+  readonly reflink: boolean;
+  /** Space can be reserved without being written to. */
+  readonly preallocation: boolean;
 }
 
 interface OnFile {
@@ -34,7 +44,8 @@ export type DiskCommand =
       readonly options: ImageOptions;
     }
   | ({ readonly kind: 'info'; readonly backingChain: boolean } & OnFile)
-  | ({ readonly kind: 'check'; readonly repair: boolean } & OnFile)
+  /** `giveUpLost`, with `repair`: entries that point nowhere read as zeroes from then on; else they stay, and fail. */
+  | ({ readonly kind: 'check'; readonly repair: boolean; readonly giveUpLost?: boolean } & OnFile)
   | ({ readonly kind: 'map' } & OnFile)
   | ({
       readonly kind: 'convert';
@@ -148,15 +159,24 @@ export interface MapEntry {
 }
 
 export type DiskResult =
-  | { readonly kind: 'create' | 'convert' | 'rebase' | 'commit' }
+  | { readonly kind: 'rebase' | 'commit' }
+  /** `preallocation` as it was done, which is less than was asked for where the host cannot reserve space. */
+  | {
+      readonly kind: 'create' | 'convert';
+      readonly preallocation: 'off' | 'metadata' | 'falloc' | 'full';
+      readonly absent?: 'preallocation';
+    }
   | { readonly kind: 'jobs'; readonly jobs: readonly InterruptedJobView[]; readonly resumed: boolean }
   | BitmapResult
-  | { readonly kind: 'info'; readonly layers: readonly LayerInfo[] }
+  /** `host` is absent where nobody can tell, as in a folder that cannot be written to. */
+  | { readonly kind: 'info'; readonly layers: readonly LayerInfo[]; readonly host?: HostAbilities }
   | {
       readonly kind: 'check';
       readonly corruptions: number;
       readonly leaks: number;
       readonly repaired: boolean;
+      /** Entries that were given up: zeroes from now on. */
+      readonly lost: number;
       readonly allocatedClusters: number;
       readonly end: number;
       readonly findings: readonly { readonly kind: string; readonly message: string; readonly offset: number }[];

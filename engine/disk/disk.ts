@@ -20,6 +20,11 @@ export interface HostFile {
    * Not durable until `flush`.
    */
   punch?(at: number, length: number): Promise<boolean>;
+  /**
+   * Reserves space on the host for a range, which may lie past the end of the file and then makes it longer; what is there
+   * stays. False where the host cannot do that. Errors: `no-space`.
+   */
+  allocate?(at: number, length: number): Promise<boolean>;
   close(): Promise<void>;
 }
 

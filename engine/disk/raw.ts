@@ -1,5 +1,7 @@
+import { AfterimageError } from '../base/errors.ts';
 import { totalLength } from './buffers.ts';
 import { blocksWithin, type Disk, type HostFile } from './disk.ts';
+import { type Preallocation, reserveSpace } from './preallocate.ts';
 import { RangeLock } from './range-lock.ts';
 import { checkRequest, refusal } from './request.ts';
 
@@ -10,6 +12,18 @@ const ZEROES_A_WRITE = 16;
 /** Fewer zeroes are written faster than their space is given back. */
 const LEAST_PUNCHED_BYTES = 2 ** 20;
 const zeroes = new Uint8Array(ZERO_BYTES);
+
+/**
+ * Gives an empty file the size of a disk. Returns the preallocation that it has: `off` where the host cannot reserve space.
+ * Errors: `usage` for `metadata`, of which a raw disk has none; `no-space`.
+ */
+export async function createRaw(file: HostFile, size: number, preallocation: Preallocation): Promise<Preallocation> {
+  if (preallocation === 'metadata') {
+    throw new AfterimageError('usage', 'A raw disk has no metadata to preallocate', { file: file.name });
+  }
+  await file.truncate(size);
+  return (await reserveSpace(file, 0, size, preallocation)) ? preallocation : 'off';
+}
 
 export interface RawOptions {
   /** Refuse writes even where the file would take them. */

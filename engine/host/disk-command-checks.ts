@@ -24,7 +24,7 @@ const isOptions: Check = value =>
     version: optional(one => one === 2 || one === 3),
     refcountBits: optional(isCount),
     lazyRefcounts: optional(isFlag),
-    preallocation: optional(one => one === 'off' || one === 'metadata'),
+    preallocation: optional(one => one === 'off' || one === 'metadata' || one === 'falloc' || one === 'full'),
     compression: optional(one => one === 'deflate' || one === 'zstd'),
   });
 
@@ -40,7 +40,7 @@ const COMMANDS: Readonly<Record<DiskCommand['kind'], Readonly<Record<string, Che
     options: isOptions,
   },
   info: { ...FILE, backingChain: isFlag },
-  check: { ...FILE, repair: isFlag },
+  check: { ...FILE, repair: isFlag, giveUpLost: optional(isFlag) },
   map: FILE,
   convert: { ...FILE, to: isText, toFormat: isFormat, compress: isFlag, options: isOptions },
   compact: { ...FILE, compress: isFlag },

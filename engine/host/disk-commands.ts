@@ -1,6 +1,6 @@
 // What `afterimage disk` does, in a process of its own: images are untrusted.
 import path from 'node:path';
-import type { DiskCommand, DiskFormat, DiskResult, ImageOptions } from '../api/disk.ts';
+import type { DiskCommand, DiskFormat, DiskResult, ImageOptions, LayerInfo } from '../api/disk.ts';
 import { AfterimageError, assertNever } from '../base/errors.ts';
 import { carryDown } from '../disk/chain/bitmaps.ts';
 import { createWhole } from '../disk/chain/folder.ts';
@@ -22,14 +22,17 @@ import {
   settleJobs,
 } from '../disk/jobs/resume.ts';
 import { stream } from '../disk/jobs/stream.ts';
+import type { Preallocation } from '../disk/preallocate.ts';
 import { checkImage } from '../disk/qcow2/check.ts';
 import { type CreateOptions, createImage } from '../disk/qcow2/create.ts';
 import { repairImage } from '../disk/qcow2/repair.ts';
+import { createRaw } from '../disk/raw.ts';
 import { benchDisk } from './disk-bench.ts';
 import { runBitmapAction } from './disk-bitmaps.ts';
 import { clusterCodecs } from './disk-codecs.ts';
 import { HostFolder } from './disk-folder.ts';
 import { chainInfo, chainMap } from './disk-info.ts';
+import { hostAbilities } from './host-abilities.ts';
 
 /** Bytes done and bytes in all. */
 export type Progress = (done: number, total: number) => void;
@@ -74,7 +77,7 @@ async function onChain(
 ): Promise<DiskResult> {
   switch (command.kind) {
     case 'info':
-      return { kind: 'info', layers: await chainInfo(layersFrom(chain)) };
+      return await infoResult(command.file, await chainInfo(layersFrom(chain)));
     case 'map':
       return { kind: 'map', entries: await chainMap(chain) };
     case 'convert':
@@ -146,11 +149,19 @@ async function create(command: Extract<DiskCommand, { kind: 'create' }>): Promis
   const { folder, name } = placeOf(command.file);
   if (await folder.exists(name)) throw new AfterimageError('state', 'The file exists already', { path: command.file });
   const size = command.size ?? (await sizeOfBacking(command, folder, name));
+  let preallocation: Preallocation = 'off';
   await createWhole(folder, name, async file => {
-    if (command.format === 'raw') return await file.truncate(size);
-    await createImage(file, createOptions(command.options, size, command.backing));
+    const { format, options, backing } = command;
+    preallocation =
+      format === 'raw'
+        ? await createRaw(file, size, options.preallocation ?? 'off')
+        : await createImage(file, createOptions(options, size, backing));
   });
-  return { kind: 'create' };
+  return { kind: 'create', ...preallocated(command.options, preallocation) };
+}
+
+function preallocated({ preallocation: wanted = 'off' }: ImageOptions, preallocation: Preallocation) {
+  return wanted === preallocation ? { preallocation } : { preallocation, absent: 'preallocation' as const };
 }
 
 async function sizeOfBacking(
@@ -181,7 +192,12 @@ function createOptions(
 /** Of the file alone: what is below it need not be there. */
 async function infoOfOne(command: FileCommand): Promise<DiskResult> {
   const { folder, name } = placeOf(command.file);
-  return { kind: 'info', layers: await chainInfo([{ folder, path: name, format: command.format }]) };
+  return await infoResult(command.file, await chainInfo([{ folder, path: name, format: command.format }]));
+}
+
+async function infoResult(file: string, layers: readonly LayerInfo[]): Promise<DiskResult> {
+  const host = await hostAbilities(path.dirname(path.resolve(file)));
+  return { kind: 'info', layers, ...(host === undefined ? {} : { host }) };
 }
 
 async function check(command: Extract<DiskCommand, { kind: 'check' }>): Promise<DiskResult> {
@@ -191,9 +207,12 @@ async function check(command: Extract<DiskCommand, { kind: 'check' }>): Promise<
   const { folder, name } = placeOf(command.file);
   const file = await folder.open(name, command.repair ? 'write' : 'read');
   try {
-    const report = command.repair ? (await repairImage(file)).after : await checkImage(file);
-    const { corruptions, leaks, allocatedClusters, end, findings } = report;
-    return { kind: 'check', corruptions, leaks, repaired: command.repair, allocatedClusters, end, findings };
+    const { repair, giveUpLost = false } = command;
+    if (giveUpLost && !repair) throw new AfterimageError('usage', 'Only a repair can give up what is lost');
+    const mended = repair ? await repairImage(file, { giveUpLost }) : undefined;
+    const { corruptions, leaks, allocatedClusters, end, findings } = mended?.after ?? (await checkImage(file));
+    const lost = mended?.lost ?? 0;
+    return { kind: 'check', corruptions, leaks, repaired: repair, lost, allocatedClusters, end, findings };
   } finally {
     await file.close();
   }
@@ -210,10 +229,12 @@ async function converted(
     path.dirname(path.resolve(command.to)) === path.dirname(path.resolve(command.file)) ? chain.folder : own;
   const job = jobOf('convert', progress);
   const { compress, toFormat, options } = command;
-  await job.run(() =>
-    convert(chain, folder, name, { format: toFormat, image: options, compress, codecs: clusterCodecs }, job),
-  );
-  return { kind: 'convert' };
+  let preallocation: Preallocation = 'off';
+  await job.run(async () => {
+    const how = { format: toFormat, image: options, compress, codecs: clusterCodecs };
+    preallocation = await convert(chain, folder, name, how, job);
+  });
+  return { kind: 'convert', ...preallocated(options, preallocation) };
 }
 
 async function resized(command: Extract<DiskCommand, { kind: 'resize' }>, chain: Layer): Promise<DiskResult> {

@@ -18,6 +18,7 @@ import { access, stat } from 'node:fs/promises';
 import { AfterimageError } from '../base/errors.ts';
 import { totalLength } from '../disk/buffers.ts';
 import type { HostFile } from '../disk/disk.ts';
+import { allocateSpace } from './allocate-space.ts';
 import { FileLock } from './file-lock.ts';
 import { HolePuncher } from './hole-punch.ts';
 import { hostError } from './host-errors.ts';
@@ -117,6 +118,15 @@ class NodeFile implements HostFile {
   punch(at: number, length: number): Promise<boolean> {
     return this.#do('free space in', done => {
       void this.#puncher.punch(at, length).then(punched => done(null, punched));
+    });
+  }
+
+  allocate(at: number, length: number): Promise<boolean> {
+    return this.#do('reserve space in', done => {
+      allocateSpace(this.#descriptor, at, length, this.name).then(
+        able => done(null, able),
+        error => done(error),
+      );
     });
   }
 

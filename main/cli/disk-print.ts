@@ -1,5 +1,5 @@
 // Results of `afterimage disk` for people.
-import type { BitmapResult, DiskResult, LayerInfo } from '../../engine/api/disk.ts';
+import type { BitmapResult, DiskResult, HostAbilities, LayerInfo } from '../../engine/api/disk.ts';
 import { assertNever } from '../../engine/base/errors.ts';
 import { printable } from './explain.ts';
 
@@ -20,11 +20,17 @@ export function resultLines(result: DiskResult): string[] {
   switch (result.kind) {
     case 'create':
     case 'convert':
+      return result.absent === undefined
+        ? []
+        : ['The host cannot reserve space here, and none was; preallocation=full writes zeroes instead'];
     case 'rebase':
     case 'commit':
       return [];
     case 'info':
-      return result.layers.length === 1 ? infoLines(result.layers[0]!) : chainLines(result.layers);
+      return [
+        ...(result.layers.length === 1 ? infoLines(result.layers[0]!) : chainLines(result.layers)),
+        ...hostLines(result.host),
+      ];
     case 'check':
       return checkLines(result);
     case 'map':
@@ -82,6 +88,17 @@ function infoLines(layer: LayerInfo): string[] {
   return lines;
 }
 
+/** Only what is absent: what is there needs no word. */
+function hostLines(host: HostAbilities | undefined): string[] {
+  if (host === undefined) return [];
+  const lines: string[] = [];
+  if (!host.discard)
+    lines.push('the host cannot take back what a guest discards: it stays in the file and is used again');
+  if (!host.reflink) lines.push('the host cannot share storage between copies: they are made byte by byte');
+  if (!host.preallocation) lines.push('the host cannot reserve space: preallocation=falloc reserves none');
+  return lines;
+}
+
 /** The chain as a picture: the top first, what it stands on below. */
 function chainLines(layers: readonly LayerInfo[]): string[] {
   const width = Math.max(...layers.map(({ file }) => printable(file).length));
@@ -94,8 +111,9 @@ function chainLines(layers: readonly LayerInfo[]): string[] {
 }
 
 function checkLines(result: Extract<DiskResult, { kind: 'check' }>): string[] {
-  const { corruptions, leaks, repaired, findings, allocatedClusters } = result;
+  const { corruptions, leaks, repaired, lost, findings, allocatedClusters } = result;
   const lines = findings.map(({ kind, message, offset }) => `${kind}: ${printable(message)} (at ${hex(offset)})`);
+  if (lost > 0) lines.push(`${lost} entries that pointed nowhere were given up: they read as zeroes now`);
   if (corruptions + leaks === 0)
     lines.push(`${repaired ? 'Repaired; no' : 'No'} errors, ${allocatedClusters} clusters in use`);
   else lines.push(`${corruptions} corruptions, ${leaks} leaked clusters`);

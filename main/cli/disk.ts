@@ -37,7 +37,7 @@ map refuses, and a backup must take everything; clear starts it anew.
 
 const IMAGE_HELP =
   'cluster_size=64K, extended_l2=on, compat=0.10|1.1, refcount_bits=16, lazy_refcounts=on, ' +
-  'preallocation=metadata, compression_type=zlib|zstd';
+  'preallocation=off|metadata|falloc|full, compression_type=zlib|zstd';
 
 interface Common {
   readonly json?: true;
@@ -90,10 +90,13 @@ export function addDisk(program: Command, ended: (status: number) => void): Comm
       finish({ kind: 'info', ...on(file, options), backingChain: options.backingChain === true }, options),
     );
   define('check', 'look for damage', '<file>')
-    .option('--repair', 'and mend what can be mended')
-    .action((file: string, options: Common & { repair?: true }) =>
-      finish({ kind: 'check', ...on(file, options), repair: options.repair === true }, options),
-    );
+    .option('--repair', 'and mend what can be mended; what points nowhere is left alone, and fails to be read')
+    .option('--give-up-lost', 'with --repair: what points nowhere reads as zeroes from now on')
+    .action((file: string, options: Common & { repair?: true; giveUpLost?: true }) => {
+      if (options.giveUpLost && !options.repair) throw usage('--give-up-lost is for --repair');
+      const how = { repair: options.repair === true, ...(options.giveUpLost ? { giveUpLost: true } : {}) };
+      return finish({ kind: 'check', ...on(file, options), ...how }, options);
+    });
   define('map', 'say which layer has what', '<file>').action((file: string, options: Common) =>
     finish({ kind: 'map', ...on(file, options) }, options),
   );

@@ -45,7 +45,7 @@ export function partialName(path: string): string {
 export async function createWhole(
   folder: Folder,
   path: string,
-  fill: (file: HostFile) => Promise<void>,
+  fill: (file: HostFile) => Promise<unknown>,
 ): Promise<void> {
   const partial = partialName(path);
   await folder.remove(partial);

@@ -36,5 +36,9 @@ export class SharedFile implements HostFile {
     return this.#file.punch?.(at, length) ?? Promise.resolve(false);
   }
 
+  allocate(at: number, length: number): Promise<boolean> {
+    return this.#file.allocate?.(at, length) ?? Promise.resolve(false);
+  }
+
   async close(): Promise<void> {}
 }

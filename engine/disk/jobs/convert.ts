@@ -7,10 +7,11 @@ import type { Layer, LayerFormat } from '../chain/layer.ts';
 import { backingName } from '../chain/paths.ts';
 import { SharedFile } from '../chain/shared-file.ts';
 import type { Disk, HostFile } from '../disk.ts';
+import type { Preallocation } from '../preallocate.ts';
 import type { ClusterCodecs } from '../qcow2/compressed.ts';
 import { type CreateOptions, createImage } from '../qcow2/create.ts';
 import { Qcow2Image } from '../qcow2/image.ts';
-import { RawDisk } from '../raw.ts';
+import { createRaw, RawDisk } from '../raw.ts';
 import type { Job } from './job.ts';
 import { Journal } from './journal.ts';
 import { PIECE_BYTES, Pipeline, piecesOf, type Range, rangesOf } from './ranges.ts';
@@ -32,7 +33,8 @@ const RAW_UNIT = 4096;
 
 /**
  * Writes what a disk reads as into a new file, which appears when it is complete. Blocks of zeroes take no room.
- * Nobody may write to the disk meanwhile. Errors: `state` when the name is taken.
+ * Nobody may write to the disk meanwhile. Returns the preallocation that the file has. Errors: `state` when the name is
+ * taken.
  */
 export async function convert(
   from: Layer,
@@ -40,12 +42,17 @@ export async function convert(
   to: string,
   options: ConvertOptions,
   job: Job,
-): Promise<void> {
+): Promise<Preallocation> {
+  let preallocation: Preallocation = 'off';
   if (await folder.exists(to)) throw new AfterimageError('state', 'The file exists already', { file: to });
-  const write = () => createWhole(folder, to, file => writeAnew(from, file, to, options, job));
+  const write = () =>
+    createWhole(folder, to, async file => {
+      preallocation = await writeAnew(from, file, to, options, job);
+    });
   // Into another folder no journal of this one can point: there the half-made file is just overwritten next time.
   if (folder !== from.folder) await write();
   else await Journal.during(folder, { kind: 'convert', layer: from.path, to, spare: [] }, write);
+  return preallocation;
 }
 
 /**
@@ -116,15 +123,17 @@ async function writeAnew(
   job: Job,
   /** Whose dirty bitmaps it takes over. */
   bitmapsOf?: Layer,
-): Promise<void> {
+): Promise<Preallocation> {
   const { backing, codecs } = options;
   let target: Disk;
+  let preallocation: Preallocation;
   if (options.format === 'raw') {
-    await file.truncate(from.size);
+    preallocation = await createRaw(file, from.size, options.image?.preallocation ?? 'off');
     target = await RawDisk.open(new SharedFile(file));
   } else {
     const reference = backing && { path: backingName(path, backing.path), format: backing.format };
-    await createImage(file, { ...options.image, size: from.size, ...(reference ? { backing: reference } : {}) });
+    const image = { ...options.image, size: from.size, ...(reference ? { backing: reference } : {}) };
+    preallocation = await createImage(file, image);
     target = await Qcow2Image.open(new SharedFile(file), {
       ...(backing === undefined ? {} : { backing }),
       ...(codecs === undefined ? {} : { codecs }),
@@ -154,6 +163,7 @@ async function writeAnew(
   } finally {
     await target.close();
   }
+  return preallocation;
 }
 
 /** What a chain has above `stop`: where a layer says nothing, what the next one says. */

@@ -1,5 +1,6 @@
 import { AfterimageError } from '../../base/errors.ts';
 import type { HostFile } from '../disk.ts';
+import { type Preallocation, reserveSpace } from '../preallocate.ts';
 import { roundUp, viewOf, writeU64 } from './bytes.ts';
 import { encodeEntry, encodeTableEntry, entryShape } from './entries.ts';
 import * as features from './features.ts';
@@ -22,8 +23,8 @@ export interface CreateOptions {
   readonly refcountBits?: number;
   /** The name is stored as it is given, relative to the image; the format is always recorded. */
   readonly backing?: { readonly path: string; readonly format: string };
-  /** `metadata`: all clusters have their place from the start. Not with a backing file, which it would hide. */
-  readonly preallocation?: 'off' | 'metadata';
+  /** All but `off` give each cluster its place from the start. Not with a backing file, which that would hide. */
+  readonly preallocation?: Preallocation;
   readonly compression?: format.CompressionType;
 }
 
@@ -41,18 +42,24 @@ interface Plan {
   readonly clusters: number;
 }
 
-/** Writes a new image into an empty file and makes it durable. Errors: `usage` for options that make no sense. */
-export async function createImage(file: HostFile, options: CreateOptions): Promise<void> {
+/**
+ * Writes a new image into an empty file and makes it durable. Returns the preallocation that it has: `metadata` where the
+ * host cannot reserve space. Errors: `usage` for options that make no sense, `no-space`.
+ */
+export async function createImage(file: HostFile, options: CreateOptions): Promise<Preallocation> {
   if ((await file.size()) !== 0) throw new AfterimageError('usage', 'The file is not empty', { file: file.name });
-  const plan = makePlan(checked(options), options.preallocation === 'metadata');
+  const { preallocation = 'off' } = options;
+  const plan = makePlan(checked(options), preallocation !== 'off');
   const { clusterSize } = plan.header;
   await writeRefcounts(file, plan);
   await writeMapping(file, plan);
   await file.truncate(plan.clusters * clusterSize);
+  const reserved = await reserveSpace(file, plan.data.first * clusterSize, plan.clusters * clusterSize, preallocation);
   // What the header points to is there before it.
   await file.flush();
   await file.write(0, [encodeHeader(plan.header)]);
   await file.flush();
+  return reserved ? preallocation : 'metadata';
 }
 
 function refuse(message: string): never {
@@ -74,7 +81,7 @@ function checked(options: CreateOptions): format.Header {
     refuse('Subclusters need clusters of 16 KiB at least');
   const plain = refcountBits === 16 && !extendedL2 && compression === 'deflate' && options.lazyRefcounts !== true;
   if (version === 2 && !plain) refuse('Version 2 has none of these features');
-  if (options.backing !== undefined && options.preallocation === 'metadata') {
+  if (options.backing !== undefined && (options.preallocation ?? 'off') !== 'off') {
     refuse('Preallocated clusters would hide the backing file');
   }
   const bits: readonly (readonly [number, boolean])[] = [
