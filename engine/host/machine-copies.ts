@@ -25,6 +25,7 @@ import { diskIdentity, recordedDisks } from './disk-identities.ts';
 import { flatDisk } from './flat-disk.ts';
 import { CHECKPOINTS, createMachineFolder } from './machine-folder.ts';
 import type { MachineHost } from './machine-host.ts';
+import type { JobDescription, JobHandle } from './machine-jobs.ts';
 import { disksOf } from './machine-position.ts';
 import { newIdentity } from './machine-record.ts';
 import { FILE, treeParts } from './machine-stores.ts';
@@ -41,8 +42,8 @@ const LONGEST_NAME = 100;
 export async function exportTo(host: MachineHost, id: string, file: string): Promise<{ bytes: number }> {
   const tree = await host.tree();
   const target = path.resolve(host.folder.path, file);
-  return await host.jobs.run({ kind: 'export', subject: tree.node(id).name }, async ({ signal, progress }) => {
-    const reader = await tree.open(id);
+  const options = { kind: 'export', subject: tree.node(id).name } as const;
+  return await reading(host, id, options, async (reader, { signal, progress }) => {
     const chains: Layer[] = [];
     try {
       const folder = new OwnedFolder(host.folder.path);
@@ -63,9 +64,42 @@ export async function exportTo(host: MachineHost, id: string, file: string): Pro
       return { bytes };
     } finally {
       for (const chain of chains) await closeChain(chain);
-      await reader.close();
     }
   });
+}
+
+/** Runs a job that reads a checkpoint and its layers: nobody changes or removes those meanwhile, deleted or not. */
+async function reading<Result>(
+  host: MachineHost,
+  id: string,
+  description: JobDescription,
+  work: (reader: CheckpointReader, handle: JobHandle) => Promise<Result>,
+): Promise<Result> {
+  const tree = await host.tree();
+  return await host.jobs.run(description, async handle => {
+    const layers = (await host.layers.ofCheckpoint(id)).map(({ path: layer }) => layer);
+    host.copying.set(handle.job, layers);
+    try {
+      const reader = await tree.open(id);
+      try {
+        return await work(reader, handle);
+      } finally {
+        await reader.close();
+      }
+    } finally {
+      host.copying.delete(handle.job);
+      if (!tree.has(id)) await letGo(host, layers);
+    }
+  });
+}
+
+/** Layers of a checkpoint that was deleted while they were read: what came by then left them where they were. */
+async function letGo(host: MachineHost, layers: readonly string[]): Promise<void> {
+  const all: string[] = [];
+  for (const layer of layers) all.push(...(await host.layers.chain(layer)));
+  await host.layers.suspect(all);
+  await host.layers.collect();
+  host.announce({ event: 'disks' });
 }
 
 /** A new machine in a new folder that goes on from a checkpoint of this one. */
@@ -75,42 +109,35 @@ export async function cloneTo(
 ): Promise<{ machine: string }> {
   const tree = await host.tree();
   const options = { kind: 'clone', subject: tree.node(id).name } as const;
-  return await host.jobs.run(options, async ({ signal, progress, job }) => {
-    const reader = await tree.open(id);
-    host.copying.set(job, [...(await host.layers.ofCheckpoint(id)).map(({ path: layer }) => layer)]);
-    try {
-      const { disks } = await disksOf(reader);
-      const files = await filesBelow(host.folder.path, disks);
-      let total = reader.spaces[0]!.bytes;
-      for (const file of files) total += (await stat(host.folder.inside(file))).size;
-      let done = 0;
-      const machine = newIdentity();
-      await createMachineFolder(folder, async unfinished => {
-        for (const file of files) {
-          const to = path.join(unfinished, ...file.split('/'));
-          await mkdir(path.dirname(to), { recursive: true });
-          await copyHostFile(host.folder.inside(file), to, {
-            signal,
-            copied: bytes => {
-              done += bytes;
-              progress(done, total);
-            },
-          });
-        }
-        const copy = await adopt(reader, unfinished, machine, {
-          cancellation: signal,
-          onProgress: one => progress(done + one.done, total),
+  return await reading(host, id, options, async (reader, { signal, progress }) => {
+    const { disks } = await disksOf(reader);
+    const files = await filesBelow(host.folder.path, disks);
+    let total = reader.spaces[0]!.bytes;
+    for (const file of files) total += (await stat(host.folder.inside(file))).size;
+    let done = 0;
+    const machine = newIdentity();
+    await createMachineFolder(folder, async unfinished => {
+      for (const file of files) {
+        const to = path.join(unfinished, ...file.split('/'));
+        await mkdir(path.dirname(to), { recursive: true });
+        await copyHostFile(host.folder.inside(file), to, {
+          signal,
+          copied: bytes => {
+            done += bytes;
+            progress(done, total);
+          },
         });
-        const { record } = host.folder;
-        const then = { disks: (await recordedDisks(reader)) ?? record.disks, memory: reader.spaces[0]!.bytes };
-        const clone = { ...record, ...then, id: machine, name, createdAt: Date.now() };
-        return await standing(unfinished, clone, copy, { disks });
+      }
+      const copy = await adopt(reader, unfinished, machine, {
+        cancellation: signal,
+        onProgress: one => progress(done + one.done, total),
       });
-      return { machine };
-    } finally {
-      host.copying.delete(job);
-      await reader.close();
-    }
+      const { record } = host.folder;
+      const then = { disks: (await recordedDisks(reader)) ?? record.disks, memory: reader.spaces[0]!.bytes };
+      const clone = { ...record, ...then, id: machine, name, createdAt: Date.now() };
+      return await standing(unfinished, clone, copy, { disks });
+    });
+    return { machine };
   });
 }
 

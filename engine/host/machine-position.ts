@@ -139,7 +139,7 @@ export class MachinePosition {
     this.#host.announce({ event: 'disks' });
   }
 
-  /** Starts the machine, which stands at the checkpoint. The reader is taken over. */
+  /** Starts the machine, which stands at the checkpoint. The reader is taken over. A failure leaves it off, and standing there. */
   async goOn(
     id: string,
     reader: CheckpointReader,
@@ -150,12 +150,23 @@ export class MachinePosition {
     },
   ): Promise<void> {
     const { folder, power } = this.#host;
-    const tree = await this.#host.tree();
-    const durable = tree.node(id).durable;
-    const screen = await reader.table(screenTable);
-    if (screen !== undefined) this.#host.console.output(screenOutput(screen));
-    await power.start({ ...options, resume: { reader, from: { tree, durable } } });
-    await folder.change({ process: { suspended: undefined, restored: undefined } });
+    try {
+      const tree = await this.#host.tree();
+      const durable = tree.node(id).durable;
+      const screen = await reader.table(screenTable);
+      if (screen !== undefined) this.#host.console.output(screenOutput(screen));
+      await power.start({ ...options, resume: { reader, from: { tree, durable } } });
+    } catch (thrown) {
+      await reader.close();
+      throw thrown;
+    }
+    try {
+      await folder.change({ process: { suspended: undefined, restored: undefined } });
+    } catch (thrown) {
+      // The next start would go back to the checkpoint, and all that was done until then would be lost.
+      await power.cut();
+      throw thrown;
+    }
   }
 
   #overlayOver(layer: string, format: LayerFormat, disk: number): Promise<string> {

@@ -3,6 +3,7 @@ import type { RestoreArguments, Restored } from '../api/checkpoints.ts';
 import type { GuestFiles } from '../api/control.ts';
 import type { ConsoleSize } from '../api/settings.ts';
 import { AfterimageError } from '../base/errors.ts';
+import type { CheckpointReader } from '../checkpoint/reader.ts';
 import { nameOfNow } from './checkpoint-names.ts';
 import type { MachineHost } from './machine-host.ts';
 import { askToPowerOff, refuseUnlessAtPrompt } from './machine-stop.ts';
@@ -51,7 +52,7 @@ export class MachineRuns {
     if (suspended !== undefined && fresh !== true) {
       // Whatever was written after the moment is not of this state.
       const reader = await this.#host.position.openToResume(suspended);
-      await this.#host.position.moveTo(suspended, reader, await this.#host.position.prepareMove(reader));
+      await this.#move(suspended, reader);
       await this.#host.position.goOn(suspended, reader, rest);
       this.#collectSoon();
     } else {
@@ -91,14 +92,7 @@ export class MachineRuns {
         const origin = keepCurrent === true ? 'manual' : 'automatic';
         ({ id: kept } = await this.#host.checkpoints.takeNext({ name: `Before going back, ${nameOfNow()}`, origin }));
       }
-      const move = await this.#host.position.prepareMove(reader);
-      try {
-        await power.cut();
-        await this.#host.position.moveTo(id, reader, move);
-      } catch (thrown) {
-        await this.#host.position.giveUpMove(move);
-        throw thrown;
-      }
+      await this.#move(id, reader);
     } catch (thrown) {
       await reader.close();
       throw thrown;
@@ -110,6 +104,24 @@ export class MachineRuns {
     const milliseconds = Math.round((performance.now() - startedAt) * 10) / 10;
     this.#collectSoon();
     return { id, ...(kept === undefined ? {} : { kept }), milliseconds };
+  }
+
+  /** Ends what runs, and stands at the checkpoint from here on. When that fails nothing of it is left, the reader is closed. */
+  async #move(id: string, reader: CheckpointReader): Promise<void> {
+    const { position, power } = this.#host;
+    try {
+      const move = await position.prepareMove(reader);
+      try {
+        await power.cut();
+        await position.moveTo(id, reader, move);
+      } catch (thrown) {
+        await position.giveUpMove(move);
+        throw thrown;
+      }
+    } catch (thrown) {
+      await reader.close();
+      throw thrown;
+    }
   }
 
   /** The run is over. */

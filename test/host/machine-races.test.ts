@@ -1,14 +1,17 @@
 // Checkpoints, jobs on disks, copies and deletions of one machine at the same time (@req C13, C16): each does what it would
 // do alone, or is refused.
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { USUAL_AUTOMATIC } from '../../engine/api/machine.ts';
 import { MEMORY_LIMITS } from '../../engine/api/settings.ts';
+import type { CheckpointReader } from '../../engine/checkpoint/reader.ts';
 import { elfFile } from '../../engine/firmware/loaders/samples.ts';
 import { ENGINE_PARTS } from '../../engine/host/engine-parts.ts';
 import { folderCalls } from '../../engine/host/folder-calls.ts';
+import { exportTo } from '../../engine/host/machine-copies.ts';
 import { MachineHost } from '../../engine/host/machine-host.ts';
+import type { Power } from '../../engine/host/machine-power.ts';
 import { Saver } from '../../engine/host/saver.ts';
 import { Assembler } from '../framework/assembler.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -16,7 +19,28 @@ import { temporaryFolder } from './temporary-folder.ts';
 // The host is this process: its threads are to be as quick as others.
 vi.mock('../../engine/host/pool-priority.ts', () => ({ makePoolPolite: () => undefined }));
 
-afterEach(() => vi.restoreAllMocks());
+/** What an export of a disk waits for before it reads any of it. */
+let beforeReading: Promise<void> | undefined;
+vi.mock('../../engine/host/flat-disk.ts', async importOriginal => {
+  const { flatDisk } = await importOriginal<typeof import('../../engine/host/flat-disk.ts')>();
+  return {
+    flatDisk: (...given: Parameters<typeof flatDisk>) => {
+      const flat = flatDisk(...given);
+      return {
+        ...flat,
+        runs: (async function* () {
+          await beforeReading;
+          yield* flat.runs;
+        })(),
+      };
+    },
+  };
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  beforeReading = undefined;
+});
 
 /** Counts for ever. */
 const PROGRAM = `
@@ -95,4 +119,103 @@ test('what a checkpoint stands on is not committed while it is saved', async () 
   await jobsEnd(host);
   expect(host.jobs.views[0]).toMatchObject({ kind: 'commit', state: 'done' });
   expect(readdirSync(host.folder.inside('disks'))).not.toContain(path.basename(layer));
+});
+
+test('what a checkpoint stands on stays as it is while it is copied, also when it is deleted', async () => {
+  const host = await machine();
+  await host.runs.start({});
+  const { id } = await host.checkpoints.take({ name: 'copied' });
+  const gate = Promise.withResolvers<void>();
+  onTestFinished(() => gate.resolve());
+  beforeReading = gate.promise;
+  const copied = exportTo(host, id, path.join(temporaryFolder(), 'copy'));
+  await expect.poll(() => host.copying.size).toBe(1);
+  await host.deletions.delete(id, false);
+  const commit = { disk: 0, kind: 'commit' } as const;
+  await expect(host.diskJobs.start(commit)).rejects.toMatchObject({ kind: 'state', message: /needs the layer below/ });
+  gate.resolve();
+  await copied;
+  expect(host.copying.size).toBe(0);
+  await host.diskJobs.start(commit);
+  await jobsEnd(host);
+  expect(host.jobs.views[0]).toMatchObject({ kind: 'commit', state: 'done' });
+});
+
+test('the layers of a checkpoint that was deleted while it was copied go when that is done', async () => {
+  const host = await machine();
+  await host.runs.start({});
+  const { id } = await host.checkpoints.take({ name: 'copied' });
+  const below = await host.checkpoints.take({ name: 'kept' });
+  await host.runs.restore({ id: below.id });
+  const layers = await host.layers.chain((await host.layers.ofCheckpoint(id))[0]!.path);
+  const other = await host.checkpoints.take({ name: 'aside' });
+  const [aside] = await host.layers.ofCheckpoint(other.id);
+  await host.runs.restore({ id: below.id });
+  await jobsEnd(host);
+  const gate = Promise.withResolvers<void>();
+  onTestFinished(() => gate.resolve());
+  beforeReading = gate.promise;
+  const copied = exportTo(host, other.id, path.join(temporaryFolder(), 'copy'));
+  await expect.poll(() => host.copying.size).toBe(1);
+  await host.deletions.delete(other.id, false);
+  // The deletion's own job is done when only the export runs.
+  await expect.poll(() => host.jobs.views.filter(({ state }) => state === 'running').length).toBe(1);
+  await host.layers.collect();
+  expect(existsSync(host.folder.inside(aside!.path))).toBe(true);
+  gate.resolve();
+  await copied;
+  await expect.poll(() => existsSync(host.folder.inside(aside!.path))).toBe(false);
+  for (const layer of layers) expect(existsSync(host.folder.inside(layer)), layer).toBe(true);
+});
+
+test.each(['moving there', 'starting'])(
+  'a suspended machine whose start fails leaves nothing open or over: %s',
+  async at => {
+    const host = await machine();
+    await host.runs.start({});
+    await host.runs.suspend();
+    const { suspended } = host.folder.process;
+    const before = readdirSync(host.folder.inside('disks')).length;
+    const opened: CheckpointReader[] = [];
+    const { openToResume } = host.position;
+    vi.spyOn(host.position, 'openToResume').mockImplementation(async id => {
+      const reader = await openToResume.call(host.position, id);
+      vi.spyOn(reader, 'close');
+      opened.push(reader);
+      return reader;
+    });
+    const failing = vi.spyOn(
+      ...((at === 'starting' ? [host.power, 'start'] : [host.position, 'moveTo']) as [Power, 'start']),
+    );
+    failing.mockImplementationOnce(() => Promise.reject(new Error('as the test asked for')));
+    await expect(host.runs.start({})).rejects.toThrow('as the test asked for');
+    expect(opened).toHaveLength(1);
+    expect(opened[0]!.close).toHaveBeenCalled();
+    expect(host.folder.process).toMatchObject({ suspended });
+    if (at === 'moving there') expect(readdirSync(host.folder.inside('disks'))).toHaveLength(before);
+    await host.runs.start({});
+    await host.layers.collect();
+    expect(host.power.status.state).toBe('running');
+    expect(host.folder.process.suspended).toBe(undefined);
+  },
+);
+
+test('a machine of which it cannot be recorded that it has gone on does not go on', async () => {
+  const host = await machine();
+  await host.runs.start({});
+  await host.runs.suspend();
+  const { suspended } = host.folder.process;
+  const { change } = host.folder;
+  vi.spyOn(host.folder, 'change').mockImplementation(async given => {
+    if (host.power.on && typeof given !== 'function' && given.process !== undefined && 'suspended' in given.process) {
+      throw new Error('as the test asked for');
+    }
+    await change.call(host.folder, given);
+  });
+  await expect(host.runs.start({})).rejects.toThrow('as the test asked for');
+  expect(host.power.on).toBe(false);
+  expect(host.folder.process).toMatchObject({ suspended });
+  vi.restoreAllMocks();
+  await host.runs.start({});
+  expect(host.power.status.state).toBe('running');
 });
