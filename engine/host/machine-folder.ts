@@ -29,6 +29,8 @@ export class MachineFolder {
   readonly path: string;
   readonly #lock: FileLock;
   #machine: StoredMachine;
+  /** The last change failed: the file may have it all the same. */
+  #uncertain = false;
   #change: Promise<unknown> = Promise.resolve();
 
   private constructor(folder: string, lock: FileLock, machine: StoredMachine) {
@@ -79,8 +81,10 @@ export class MachineFolder {
         'usage',
         'The machine',
       );
-      if (isDeepStrictEqual(next, this.#machine)) return;
+      if (!this.#uncertain && isDeepStrictEqual(next, this.#machine)) return;
+      this.#uncertain = true;
       await replaceMachine(this.path, next);
+      this.#uncertain = false;
       this.#machine = next;
     });
     this.#change = step.catch(() => undefined);
