@@ -92,20 +92,29 @@ test('what other programs do to the library appears by itself, and a killed mach
   await page.getByRole('button', { name: 'Checkpoint', exact: true }).click();
   await page.getByText(/taken$/).waitFor();
 
-  // Its process dies in the middle of another checkpoint.
+  // Its process dies in the middle of another checkpoint, of which there is much to save.
+  await shell(page, 'head -c 60000000 /dev/urandom > /tmp/much');
   const { machines } = JSON.parse(await command('list', '--json')) as Listing;
   const { pid } = machines[0]!.status;
   await page.getByRole('button', { name: 'Checkpoint', exact: true }).click();
+  await page.getByRole('button', { name: /^Saving/ }).waitFor();
   process.kill(pid, 'SIGKILL');
   await page.getByText('From outside has ended').waitFor();
   await page.getByText('The last run ended with an error').waitFor();
   await page.locator('header').getByText('Failed', { exact: true }).waitFor();
+  // The one that was complete is listed and sound, the other is not there; the next run goes on from the first.
   await page.getByRole('tab', { name: /Checkpoints/ }).click();
+  await page.getByRole('treeitem').nth(1).waitFor();
+  expect(await page.getByRole('treeitem').count()).toBe(2);
+  await page.getByRole('button', { name: 'Verify' }).click();
+  await page.getByText(/^1 checkpoint with .* pages are sound/).waitFor();
   await page.getByRole('treeitem').nth(1).click();
   await page.keyboard.press('Enter');
   await page.getByRole('button', { name: 'Restore', exact: true }).click();
   await page.getByRole('tab', { name: 'Console' }).click();
-  expect(await shell(page, 'echo alive')).toContain('alive');
+  expect(await shell(page, 'echo alive; ls /tmp/much')).toMatch(/alive[\s\S]*No such file/);
+  // What was told of the killed run is over.
+  expect(await page.getByText('From outside has ended').count()).toBe(0);
 
   await command('stop', 'From outside', '--force');
   await page.getByText('The machine is off').waitFor();
