@@ -91,4 +91,27 @@ export const CONFIGURE = {
     'Of automatic ones the newest so many are kept, and one of each of so many hours and days. Those that you took or kept are never deleted.',
   retainedProblem: (most: number) => `0 to ${most}.`,
   confirm: 'Save',
+  memorySuspended: 'The machine is suspended and goes on with the memory that it had.',
+  disksOnlyOff: 'Can be changed while the machine is off.',
+  disksSuspended: 'The machine is suspended and goes on with these disks. Start it and shut it down to change them.',
+  noDisks: 'No disks.',
+  diskFailed: 'The disks could not be changed',
+  modeOf: (number: number) => `Writes to disk ${number}`,
+  newDiskHint: 'It comes behind those that are there.',
+  copiedHint: 'It is copied into the machine’s folder; the file itself stays as it is.',
+  add: 'Add',
+  removal: ({ layers, checkpoints }: { readonly layers: number; readonly checkpoints: number }, size: string) =>
+    `${
+      checkpoints === 0
+        ? 'No checkpoint has this disk.'
+        : `${plural(checkpoints, 'checkpoint')} ${checkpoints === 1 ? 'has' : 'have'} this disk and keep what they need of it.`
+    } Keep it to add it again later; deleting it frees ${size} (${plural(layers, 'layer')}) and cannot be undone.`,
+  keepDisk: 'Remove and keep',
+  deleteDisk: 'Remove and delete',
+  keptDisks: 'Removed and kept',
+  keptDisk: (number: number) => `Disk ${number}`,
+  keptSize: (size: string, used: string) => `${size}, ${used} used`,
+  addAgain: 'Add again',
+  deleteKept: 'Delete…',
+  deleteForGood: 'Delete for good',
 } as const;

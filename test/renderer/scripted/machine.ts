@@ -133,6 +133,7 @@ export class ScriptedMachine {
     share: () => ({}),
     scatter: () => ({}),
     disks: () => this.disks,
+    'detached-disks': () => [],
     'disk-map': ({ layer }) => rangesOf(layer!),
     'disk-job-preview': given => previewOf(given),
     'disk-job': given => this.#startJob(given),

@@ -30,6 +30,7 @@ const READING: ReadonlySet<string> = new Set([
   'compare',
   'memory',
   'disks',
+  'detached-disks',
   'disk-map',
   'disk-job-preview',
   'jobs',
@@ -230,6 +231,8 @@ export class ScriptedHost implements Bridge {
     };
     const { status } = this.#machine(machine);
     if (name === 'status') return status;
+    if (name === 'machine') return this.#machine(machine).record;
+    if (name === 'disk-removal') return { device: 'vda', layers: 1, bytes: 4_000_000, checkpoints: 2 };
     if (READING.has(name)) return this.parts.call(name, given);
     this.calls.push({ name, arguments: given });
     if (name === 'disk-job') return this.parts.call(name, given);

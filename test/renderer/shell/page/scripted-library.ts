@@ -130,7 +130,7 @@ export function usualMachines(): MachineSummary[] {
         memory,
         createdAt: NOW - 9e8,
         boot: { kind: 'guest' },
-        disks: [],
+        disks: [{ file: `disks/disk0-${id.slice(-10)}.qcow2`, format: 'qcow2', mode: 'persistent' }],
         automatic: USUAL_AUTOMATIC,
       },
       foreign: false,
