@@ -99,14 +99,22 @@ export async function startApp(options: StartOptions): Promise<App | undefined> 
   });
   Menu.setApplicationMenu(Menu.buildFromTemplate(menuTemplate(applicationMenu(facts.system), perform)));
   powerMonitor.on('suspend', () => void core.sleep());
+  powerMonitor.on('resume', () => void core.wake());
   followQuit(electron, core);
   opening.resolve(core);
   openFiles(filesIn(arguments_, process.cwd()));
   app.on('activate', () => perform({ do: 'show' }));
   await windows.show();
-  if (arguments_.includes('--first-machine'))
-    startFirstMachine(core).catch(thrown => log(core.report(thrown, 'start').message));
+  startMachines(core, arguments_.includes('--first-machine')).catch(thrown =>
+    log(core.report(thrown, 'start').message),
+  );
   return core;
+}
+
+/** Those that the last run has put away, and one to begin with if wanted. */
+async function startMachines(core: App, firstMachine: boolean): Promise<void> {
+  await core.wake();
+  if (firstMachine) await startFirstMachine(core);
 }
 
 /** Machines first, while windows can still ask; then the rest. */

@@ -19,6 +19,7 @@ import { JsonFile } from './json-file.ts';
 import type { Machines } from './machines.ts';
 import { isRunning, type MenuAction, trayMenu } from './menus.ts';
 import type { Page, Platform } from './platform.ts';
+import { PutAway, resumePutAway } from './put-away.ts';
 import { SettingsStore } from './settings-store.ts';
 import { quickSnapshot, settleForQuit, settleForSleep } from './whole-library.ts';
 
@@ -44,12 +45,14 @@ export class App {
   readonly activity: Activity;
   readonly files = new FileTokens();
   readonly drags: Drags;
+  readonly putAway: PutAway;
   readonly #parts: AppParts;
   readonly #consoles: Consoles;
   readonly #pages = new Map<number, PageConnection>();
   readonly #handlers: Handlers;
   readonly #unsubscribe: (() => void)[] = [];
   #opened: ChosenFile[] = [];
+  #settled: Promise<void> = Promise.resolve();
   #focused: number | undefined;
   #tray = '';
   #announcing: NodeJS.Timeout | undefined;
@@ -62,6 +65,7 @@ export class App {
     this.version = parts.version;
     this.settings = settings;
     this.drags = new Drags(parts.machines, path.join(parts.platform.temporaryFolder, 'out'));
+    this.putAway = new PutAway(new JsonFile(path.join(parts.platform.dataFolder, 'put-away.json')));
     this.activity = activity(this);
     this.#consoles = new Consoles(parts.machines);
     this.#handlers = handlers(this);
@@ -198,7 +202,15 @@ export class App {
   }
 
   sleep(): Promise<void> {
-    return settleForSleep(this);
+    this.#settled = settleForSleep(this);
+    return this.#settled;
+  }
+
+  /** Goes on with what the app itself has suspended. Returns the names of those machines. */
+  async wake(): Promise<readonly string[]> {
+    // A computer may have slept in the middle of it.
+    await this.#settled;
+    return await resumePutAway(this);
   }
 
   /** Settles the machines as the user wants it; false when the user thinks better of it. */

@@ -1,4 +1,5 @@
 // What is done to all running machines at once, and from outside of any page.
+import type { MachineStatus } from '../../engine/api/machine.ts';
 import { AfterimageError } from '../../engine/base/errors.ts';
 import type { MachineSummary } from '../../preload/contract/library.ts';
 import type { App } from './app.ts';
@@ -23,7 +24,7 @@ export async function settleForSleep(app: App): Promise<void> {
   if (onSleep === 'nothing') return;
   await each(app, own(app), machine =>
     onSleep === 'suspend'
-      ? app.machines.call(machine.id, 'suspend', {})
+      ? suspend(app, machine.id)
       : app.machines.call(machine.id, 'checkpoint', { origin: 'automatic', name: 'Before sleep' }),
   );
 }
@@ -36,7 +37,10 @@ export async function settleForQuit(app: App): Promise<boolean> {
   if (how === undefined) return false;
   app.announce({ event: 'quitting', machines: machines.map(({ id }) => id) });
   const left = await each(app, machines, async ({ id }) => {
-    const status = await app.machines.call(id, how, how === 'stop' ? { timeoutSeconds: STOP_SECONDS } : {});
+    const status =
+      how === 'suspend'
+        ? await suspend(app, id)
+        : await app.machines.call(id, 'stop', { timeoutSeconds: STOP_SECONDS });
     if (status.state !== 'off') throw new AfterimageError('state', 'The guest did not power off', { machine: id });
   });
   if (left.length === 0) return true;
@@ -48,6 +52,13 @@ export async function settleForQuit(app: App): Promise<boolean> {
   if (answer !== 0) return false;
   await each(app, left, ({ id }) => app.machines.call(id, 'stop', { force: true }));
   return true;
+}
+
+/** Until the app is there again. */
+async function suspend(app: App, machine: string): Promise<MachineStatus> {
+  const status = await app.machines.call(machine, 'suspend', {});
+  if (status.state === 'off') await app.putAway.add(machine);
+  return status;
 }
 
 async function wish(app: App, machines: readonly MachineSummary[]): Promise<'suspend' | 'stop' | undefined> {

@@ -79,12 +79,9 @@ export async function serveCommand(options: ServeOptions = {}): Promise<number> 
   const signals = new Signals(ending.resolve);
   // Nobody could end it any more.
   whenLauncherEnds(ending.resolve);
-  if (options.firstMachine === true) {
-    startFirstMachine(app).then(
-      machine => machine !== '' && print(`${app.machine(machine).name} is running.`),
-      thrown => complain(AfterimageError.from(thrown).message),
-    );
-  }
+  startMachines(app, options.firstMachine === true, print).catch(thrown =>
+    complain(AfterimageError.from(thrown).message),
+  );
   await ending.promise;
   await putAway(app, signals, print);
   await server.close();
@@ -92,6 +89,15 @@ export async function serveCommand(options: ServeOptions = {}): Promise<number> 
   await claim.release();
   signals.close();
   return 0;
+}
+
+/** Those that the last run has put away, and one to begin with if wanted. */
+async function startMachines(app: App, firstMachine: boolean, print: (text: string) => void): Promise<void> {
+  const resumed = await app.wake();
+  for (const name of resumed) print(`${name} goes on where it was.`);
+  if (!firstMachine) return;
+  const machine = await startFirstMachine(app);
+  if (machine !== '') print(`${app.machine(machine).name} is running.`);
 }
 
 /** Machines are suspended or stopped as the settings say; with a second signal they are left running. */

@@ -58,3 +58,19 @@ it.each(['SIGKILL', 'SIGQUIT'] as const)('leaves no machine behind on %s', async
   launcher.kill(signal);
   while (locked()) await delay(20);
 });
+
+it('an installation by a Node that is too old ends with one line that says so', async () => {
+  const check = path.join(import.meta.dirname, '../../main/cli/check-node.mjs');
+  const run = async (...options: string[]) => {
+    const child = spawn(process.execPath, [...options, check]);
+    let said = '';
+    child.stderr.on('data', text => {
+      said += text;
+    });
+    const [status] = (await once(child, 'close')) as [number];
+    return { status, said };
+  };
+  expect(await run()).toEqual({ status: 0, said: '' });
+  const { status, said } = await run('--import', OLD_NODE);
+  expect([status, said.trimEnd().split('\n')]).toEqual([1, [expect.stringContaining('Node 24 or newer is needed')]]);
+});

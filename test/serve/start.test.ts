@@ -1,7 +1,10 @@
 // `npm start` where there is no window: from nothing to a running machine, and on from there the next day.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { decodeLine, encodeLine } from '../../engine/api/control-wire.ts';
+import type { SocketMessage } from '../../preload/contract/socket.ts';
 import { temporaryFolder } from '../host/temporary-folder.ts';
 
 const COMMAND = path.resolve(import.meta.dirname, '../../main/cli/afterimage.mjs');
@@ -41,6 +44,33 @@ function command(library: string, ...words: string[]): string {
   return run.stdout;
 }
 
+/** Calls of a page that was let in. */
+async function pageOf(address: string): Promise<(name: string, arguments_: unknown) => Promise<unknown>> {
+  const { origin, hash } = new URL(address);
+  const body = JSON.stringify({ token: hash.replace('#token=', '') });
+  const entered = await fetch(new URL('/session', origin), { method: 'POST', headers: { origin }, body });
+  const cookie = entered.headers.get('set-cookie')!.split(';')[0]!;
+  const socket = new WebSocket(`${origin.replace('http', 'ws')}/socket`, { headers: { origin, cookie } });
+  onTestFinished(() => socket.terminate());
+  await new Promise(resolve => socket.once('open', resolve));
+  let last = 0;
+  return (name, arguments_) => {
+    last += 1;
+    const id = last;
+    socket.send(encodeLine({ kind: 'call', id, name, arguments: arguments_ }));
+    return new Promise((resolve, reject) => {
+      const hear = (data: Buffer, isBinary: boolean) => {
+        const message = isBinary ? undefined : (decodeLine(data.toString()) as SocketMessage);
+        if (message?.kind !== 'answer' || message.id !== id) return;
+        socket.off('message', hear);
+        if (message.answer.ok) resolve(message.answer.result);
+        else reject(new Error(message.answer.error.message));
+      };
+      socket.on('message', hear);
+    });
+  };
+}
+
 test('it makes a machine, starts it, suspends it at the end and goes on with it the next time', async () => {
   const library = path.join(temporaryFolder(), 'machines');
   const first = new Running(library);
@@ -57,6 +87,13 @@ test('it makes a machine, starts it, suspends it at the end and goes on with it 
     return spawnSync(process.execPath, words, { encoding: 'utf8', timeout: 120_000 }).stdout;
   };
   expect(exec('echo kept > /tmp/in-memory; cat /tmp/in-memory')).toBe('kept\n');
+  // One more, started by a page.
+  const ask = await pageOf(address!);
+  const boot = { kind: 'guest' };
+  const { machine } = (await ask('create-machine', { name: 'web', memory: 128 * 2 ** 20, boot, disks: [] })) as {
+    machine: string;
+  };
+  await ask('machine-call', { machine, name: 'start', arguments: {} });
   first.signal('SIGINT');
   // As npm does, which got it from the terminal too.
   first.signal('SIGINT');
@@ -67,6 +104,8 @@ test('it makes a machine, starts it, suspends it at the end and goes on with it 
 
   const second = new Running(library);
   await second.shows('Debian is running.');
+  for (const name of ['Debian', 'web']) expect(second.text).toContain(`${name} goes on where it was.`);
+  command(library, 'stop', 'web', '--force');
   expect(exec('cat /tmp/in-memory')).toBe('kept\n');
   command(library, 'stop', 'Debian', '--force');
   second.signal('SIGTERM');
