@@ -46,7 +46,7 @@ const bytesPerSecond = optional(whole(1, Number.MAX_SAFE_INTEGER));
 const diskNumber = whole(0, MOST_DISKS - 1);
 const diskJob = v.strictObject({
   disk: diskNumber,
-  kind: v.picklist(['overlay', 'commit', 'stream', 'compact', 'check', 'resize']),
+  kind: v.picklist(['overlay', 'commit', 'stream', 'compact', 'check', 'resize', 'delete']),
   layer: optional(layerPath),
   size: optional(diskSize),
   repair: flag,

@@ -186,7 +186,8 @@ export type ControlMessage =
   | { readonly id: number; readonly error: PlainError }
   | ControlEvent;
 
-export type DiskJobKind = 'overlay' | 'commit' | 'stream' | 'compact' | 'check' | 'resize';
+/** `delete` takes away a layer that nobody needs; `LayerView.may` says which those are. */
+export type DiskJobKind = 'overlay' | 'commit' | 'stream' | 'compact' | 'check' | 'resize' | 'delete';
 
 export interface DiskJobArguments {
   /** Index of the disk. */

@@ -165,6 +165,13 @@ export class MachineDiskJobs {
           given.repair === true ? 'is checked for damage, and what can be mended is' : 'is checked for damage';
         return { text: `${layer.path} ${what}.`, bytesToCopy: 0, bytesFreed: 0, allowed: true };
       }
+      case 'delete':
+        return {
+          text: `${layer.path} is deleted. No checkpoint and no disk of the machine has its content.`,
+          bytesToCopy: 0,
+          bytesFreed: size,
+          ...may.delete,
+        };
       case 'resize': {
         const larger = given.size !== undefined && given.size >= layer.virtualSize && given.size % 512 === 0;
         const wrong = refused('a disk can only be made larger, to a whole number of sectors');
@@ -219,6 +226,7 @@ export class MachineDiskJobs {
   }
 
   async #run(given: DiskJobArguments, handle: JobHandle): Promise<void> {
+    if (given.kind === 'delete') return await this.#delete(given, handle);
     const { layers } = this.#host;
     const before = await layers.chain(this.#host.folder.activeLayer(given.disk));
     // These leave a layer's content as it is; the others must not touch what a checkpoint stands on.
@@ -240,6 +248,16 @@ export class MachineDiskJobs {
     } finally {
       await this.#collectAfter(disk, before);
     }
+  }
+
+  async #delete({ layer = '' }: DiskJobArguments, handle: JobHandle): Promise<void> {
+    const { layers } = this.#host;
+    // Overlays that a job is just making are not recorded yet.
+    if (this.#active.size > 0) throw new AfterimageError('state', 'A job on a disk runs; wait for its end', { layer });
+    const size = (await layers.facts()).find(({ path: one }) => one === layer)?.allocatedSize ?? 0;
+    await layers.remove(layer);
+    handle.outcome(`${size} bytes freed`);
+    this.#host.announce({ event: 'disks' });
   }
 
   /** Runs it on the running machine's disk, or on one that is opened for it. */

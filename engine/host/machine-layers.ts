@@ -12,6 +12,7 @@ import { openReadonly } from './checkpoint-folder.ts';
 import { HostFolder } from './disk-folder.ts';
 import { diskIdentity, recordedDisks, withIdentities } from './disk-identities.ts';
 import { DISKS, isOwnLayer, type MachineFolder } from './machine-folder.ts';
+import { namedByJournals } from './machine-leftovers.ts';
 
 export interface CheckpointLayer {
   /** Which disk it is of, by its identity. */
@@ -224,6 +225,34 @@ export class MachineLayers {
       process: { garbage: rest(process.garbage ?? [], this.#settled(deleted, suspects)) },
     }));
     return deleted;
+  }
+
+  /**
+   * Deletes a layer that its owner wants gone, also one that others made. Errors: `missing`; `state` when someone needs it,
+   * or nobody can tell who does.
+   */
+  remove(layer: string): Promise<void> {
+    const step = this.#collecting.then(() => this.#remove(layer));
+    this.#collecting = step.catch(() => undefined);
+    return step;
+  }
+
+  async #remove(layer: string): Promise<void> {
+    const { needs, unreadable } = await this.needs();
+    const found = chainModel(await this.facts(), needs).find(({ path }) => path === layer);
+    if (found === undefined) throw new AfterimageError('missing', 'There is no such layer', { layer });
+    const refuse = (reason: string) => {
+      throw new AfterimageError('state', `The layer cannot be deleted: ${reason}`, { layer });
+    };
+    if (!found.may.delete.allowed) refuse(found.may.delete.reason ?? 'it is needed');
+    if (unreadable.length > 0) refuse(`what checkpoint ${unreadable[0]!.id} needs cannot be read`);
+    const named = await namedByJournals(this.#folder.inside(DISKS));
+    if (named.some(name => `${DISKS}/${name}` === layer)) refuse('a job that was interrupted names it');
+    await this.#host.remove(layer);
+    await this.#host.flush();
+    await this.#folder.change(({ process }) => ({
+      process: { garbage: rest(process.garbage ?? [], new Set([layer])) },
+    }));
   }
 
   #settled(deleted: readonly string[], needed: ReadonlySet<string>): ReadonlySet<string> {

@@ -71,11 +71,8 @@ export class MachineLeftovers {
   /** Files that the journals of interrupted jobs name. */
   async #spokenFor(): Promise<ReadonlySet<string>> {
     if (!this.#found.some(name => name.endsWith(JOB))) return new Set();
-    const journals = await findJournals(new HostFolder(this.#folder.inside(DISKS)), []);
-    const named = journals.flatMap(({ record }) =>
-      record === undefined ? [] : [record.layer, record.base, record.to, ...record.spare],
-    );
-    return new Set(named.filter(name => name !== undefined).map(name => `${DISKS}/${name}`));
+    const named = await namedByJournals(this.#folder.inside(DISKS));
+    return new Set(named.map(name => `${DISKS}/${name}`));
   }
 
   /** The lock of a file that is not there any more. */
@@ -85,6 +82,14 @@ export class MachineLeftovers {
     if (!isOwnLayer(file.replace(/\.job$/, '')) || (await this.#host.exists(file))) return;
     FileLock.clear(this.#folder.inside(file));
   }
+}
+
+/** Names of files that the journals in a folder of disks speak of, as they are in that folder. */
+export async function namedByJournals(disks: string): Promise<string[]> {
+  const journals = await findJournals(new HostFolder(disks), []);
+  return journals
+    .flatMap(({ record }) => (record === undefined ? [] : [record.layer, record.base, record.to, ...record.spare]))
+    .filter(name => name !== undefined);
 }
 
 function isHalfMade(name: string): boolean {

@@ -7,7 +7,7 @@ import { parseCount, parseMachineDiskSize, parseSize } from './disk-options.ts';
 import { explain, printable } from './explain.ts';
 import { JobLine, jobText, onInterrupt } from './job-progress.ts';
 import { type CommonOptions, defineCommand, type Ended, type Outcome, usage, withMachine } from './machine-command.ts';
-import { detachedLines, disksLines } from './machine-disk-print.ts';
+import { detachedLines, disksLines, unneededLines } from './machine-disk-print.ts';
 import { shortSize } from './texts.ts';
 
 interface DisksOptions extends CommonOptions {
@@ -18,6 +18,7 @@ interface DisksOptions extends CommonOptions {
   readonly compress?: true;
   readonly limit?: number;
   readonly preview?: true;
+  readonly unneeded?: true;
   readonly wait: boolean;
 }
 
@@ -27,7 +28,7 @@ interface JobsOptions extends CommonOptions {
   readonly rate?: number;
 }
 
-const KINDS: readonly DiskJobKind[] = ['overlay', 'commit', 'stream', 'compact', 'check', 'resize'];
+const KINDS: readonly DiskJobKind[] = ['overlay', 'commit', 'stream', 'compact', 'check', 'resize', 'delete'];
 
 const DISKS_HELP = `
 Without a job: every disk with its layers, what each stands on, and who needs it.
@@ -39,6 +40,7 @@ Jobs, on a running machine too:
   compact  write a layer anew without what it does not need
   check    look for damage
   resize   change the size of the disk
+  delete   delete a --layer that nobody needs; --unneeded shows which those are
 
 To add and remove disks see 'afterimage configure'.
 `;
@@ -55,6 +57,7 @@ export function addMachineDiskCommands(program: Command, ended: Ended): Command[
     .option('--compress', 'compact: compress clusters')
     .option('--limit <size>', 'bytes a second at most', parseSize)
     .option('--preview', 'only say what would be done')
+    .option('--unneeded', 'show the layers that nobody needs')
     .option('--no-wait', 'do not wait for the end of the job')
     .addHelpText('after', DISKS_HELP)
     .action(async (name: string, job: string | undefined, options: DisksOptions) =>
@@ -68,10 +71,14 @@ export function addMachineDiskCommands(program: Command, ended: Ended): Command[
   return [disks, jobs];
 }
 
-function showDisks(name: string, options: CommonOptions): Promise<number> {
+function showDisks(name: string, options: DisksOptions): Promise<number> {
   return withMachine('show the disks of', name, options, async connection => {
     const disks = await connection.call('disks', {});
     const detached = await connection.call('detached-disks', {});
+    if (options.unneeded) {
+      const layers = [...disks, ...detached].flatMap(disk => disk.layers).filter(({ may }) => may.delete.allowed);
+      return { json: { layers }, lines: unneededLines(layers) };
+    }
     return { json: { disks, detached }, lines: [...disksLines(disks), ...detachedLines(detached)] };
   });
 }
@@ -98,6 +105,7 @@ function argumentsOf(job: string, options: DisksOptions): DiskJobArguments {
   const kind = KINDS.find(one => one === job);
   if (kind === undefined) throw usage(`there is no job '${job}'; there are ${KINDS.join(', ')}`);
   const { disk, layer, size, repair, compress, limit } = options;
+  if (kind === 'delete' && layer === undefined) throw usage('delete needs the --layer that is to go');
   if (kind === 'resize' && size === undefined) throw usage('resize needs the new --size');
   const given = Object.entries({ layer, size, repair, compress, bytesPerSecond: limit });
   return { disk, kind, ...Object.fromEntries(given.filter(([, value]) => value !== undefined)) };

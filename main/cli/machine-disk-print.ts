@@ -20,6 +20,14 @@ export function detachedLines(disks: readonly DetachedDisk[]): string[] {
   });
 }
 
+/** Layers that may be deleted. */
+export function unneededLines(layers: readonly LayerView[]): string[] {
+  if (layers.length === 0) return ['Every layer is needed'];
+  return table(
+    layers.map(({ path, allocatedSize }) => [printable(path), shortSize(allocatedSize), 'needed by nobody']),
+  );
+}
+
 function diskLines({ disk, device, mode, size, active, layers }: DiskView): string[] {
   return [`disk ${disk} (${printable(device)}), ${shortSize(size)}, ${mode}`, ...layerLines(layers, active)];
 }

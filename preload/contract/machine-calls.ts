@@ -42,7 +42,7 @@ const knownDisk = v.strictObject({
 
 const diskJob = v.strictObject({
   disk: diskNumber,
-  kind: v.picklist(['overlay', 'commit', 'stream', 'compact', 'check', 'resize']),
+  kind: v.picklist(['overlay', 'commit', 'stream', 'compact', 'check', 'resize', 'delete']),
   layer: v.exactOptional(layerPath),
   size: v.exactOptional(count),
   repair: v.exactOptional(v.boolean()),

@@ -62,6 +62,7 @@ const DISK_JOBS: ReadonlySet<string> = new Set([
   'compact',
   'check',
   'resize',
+  'delete',
 ] satisfies DiskJobKind[]);
 const JOB_TONES = { done: 'good', failed: 'error', cancelled: 'info' } as const;
 

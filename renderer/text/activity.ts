@@ -8,6 +8,7 @@ const JOBS: Readonly<Record<JobView['kind'], string>> = {
   compact: 'Compact',
   check: 'Check',
   resize: 'Resize',
+  delete: 'Deletion of a layer',
   export: 'Export',
   import: 'Import',
   clone: 'Clone',

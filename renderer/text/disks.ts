@@ -46,6 +46,12 @@ const ACTIONS: Readonly<Record<DiskJobKind, ActionText>> = {
     title: layer => `Resize ${layer}`,
     confirm: 'Resize',
   },
+  delete: {
+    name: 'Delete',
+    purpose: 'Deletes the file: no checkpoint and no disk of the machine needs it.',
+    title: layer => `Delete ${layer}`,
+    confirm: 'Delete',
+  },
 };
 
 function layers(count: number): string {

@@ -25,6 +25,8 @@ export function layerActions(disk: DiskView, layer: LayerView): readonly LayerAc
   if (layer.path === disk.active) actions.push({ kind: 'overlay', verdict: YES });
   for (const kind of ['commit', 'stream', 'compact'] as const) actions.push({ kind, verdict: layer.may[kind] });
   actions.push({ kind: 'check', verdict: YES }, { kind: 'resize', verdict: layer.may.resize });
+  // Of a layer that is needed nobody expects it.
+  if (layer.may.delete.allowed) actions.push({ kind: 'delete', verdict: layer.may.delete });
   return actions;
 }
 

@@ -12,6 +12,7 @@ export const JOB_ICONS: Readonly<Record<DiskJobKind, IconName>> = {
   compact: 'fit',
   check: 'check',
   resize: 'detach',
+  delete: 'trash',
 };
 
 export function layerMenu(disk: DiskView, layer: LayerView, run: (kind: DiskJobKind) => void): readonly MenuItem[] {

@@ -67,6 +67,10 @@ test('only the active layer gets an overlay; refused actions keep their reason',
   const kinds = (path: string) => layerActions(DISK, DISK.layers.find(one => one.path === path)!).map(one => one.kind);
   expect(kinds('disks/active')).toEqual(['overlay', 'commit', 'stream', 'compact', 'check', 'resize']);
   expect(kinds('disks/base')).not.toContain('overlay');
+  const spare = layer('disks/spare', undefined);
+  expect(layerActions(DISK, spare).map(one => one.kind)).not.toContain('delete');
+  const free = { ...spare, may: { ...spare.may, delete: { allowed: true } } };
+  expect(layerActions(DISK, free).at(-1)).toEqual({ kind: 'delete', verdict: { allowed: true } });
   const refused = layerActions(DISK, DISK.layers[0]!).filter(action => !action.verdict.allowed);
   expect(refused.map(({ kind, verdict }) => [kind, verdict.reason])).toEqual(
     ['commit', 'stream', 'compact', 'resize'].map(kind => [kind, 'disks/base is needed']),
