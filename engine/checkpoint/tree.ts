@@ -245,9 +245,13 @@ export class CheckpointTree {
     return ids;
   }
 
-  /** Deletes automatic checkpoints that the policy lets go; never a manual one. */
-  async retain(policy: RetentionPolicy, options: DeleteOptions = {}): Promise<readonly Hex[]> {
-    const ids = await this.#hide(() => expired(this.nodes, policy, this.#state.current));
+  /** Deletes automatic checkpoints that the policy, and `mayGo`, let go at that instant; never a manual one. */
+  async retain(
+    policy: RetentionPolicy,
+    options: DeleteOptions & { readonly mayGo?: (id: Hex) => boolean } = {},
+  ): Promise<readonly Hex[]> {
+    const { mayGo = () => true } = options;
+    const ids = await this.#hide(() => expired(this.nodes, policy, this.#state.current).filter(mayGo));
     await this.#afterDeleting({ merge: 'when-worth', ...options });
     return ids;
   }

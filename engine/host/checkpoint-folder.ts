@@ -6,7 +6,7 @@ import path from 'node:path';
 import { AfterimageError } from '../base/errors.ts';
 import type { Folder } from '../checkpoint/folder.ts';
 import type { HostFile } from '../disk/disk.ts';
-import { hostError } from './host-errors.ts';
+import { codeOf, hostError } from './host-errors.ts';
 import { syncFolder } from './machine-record.ts';
 
 /** A file that is open on the host. */
@@ -105,8 +105,8 @@ export class CheckpointFolder implements Folder {
     const files: { name: string; bytes: number }[] = [];
     for (const entry of entries) {
       if (!entry.isFile()) continue;
-      const { size } = await on(entry.name, 'measure', () => stat(this.#path(entry.name)));
-      files.push({ name: entry.name, bytes: size });
+      const bytes = await on(entry.name, 'measure', () => sizeOf(this.#path(entry.name)));
+      if (bytes !== undefined) files.push({ name: entry.name, bytes });
     }
     return files;
   }
@@ -137,6 +137,16 @@ export class CheckpointFolder implements Folder {
       throw new AfterimageError('usage', 'It is no plain name of a file', { name });
     }
     return path.join(this.name, name);
+  }
+}
+
+/** Undefined when it has just gone, or has got another name. */
+async function sizeOf(file: string): Promise<number | undefined> {
+  try {
+    return (await stat(file)).size;
+  } catch (thrown) {
+    if (codeOf(thrown) === 'ENOENT') return undefined;
+    throw thrown;
   }
 }
 

@@ -63,7 +63,7 @@ export class MachineCheckpoints {
       });
       this.#host.announce({ event: 'checkpoint', taken });
       void this.#host.diskJobs.tidy();
-      if (origin === 'automatic') await this.#host.deletions.retain();
+      if (origin === 'automatic') await this.#retain();
       return taken;
     } catch (thrown) {
       const error = AfterimageError.from(thrown);
@@ -74,6 +74,15 @@ export class MachineCheckpoints {
       this.#host.setFact('taking', undefined);
       this.#host.announce({ event: 'tree' });
       this.#host.announce({ event: 'disks' });
+    }
+  }
+
+  /** The checkpoint is there, whatever becomes of earlier ones. */
+  async #retain(): Promise<void> {
+    try {
+      await this.#host.deletions.retain();
+    } catch (thrown) {
+      this.#host.announce({ event: 'warning', error: AfterimageError.from(thrown).toPlain() });
     }
   }
 

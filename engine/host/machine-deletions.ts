@@ -36,13 +36,13 @@ export class MachineDeletions {
   async retain(): Promise<void> {
     const tree = await this.#host.tree();
     const policy = retentionPolicy(this.#host.folder.record.automatic.retention);
-    const { suspended } = this.#host.folder.process;
-    const going = expired(tree.nodes, policy, tree.current).filter(
-      id => id !== suspended && id !== this.#host.runs.goal,
-    );
+    const { folder, runs } = this.#host;
+    const mayGo = (id: string) => id !== folder.process.suspended && id !== runs.goal;
+    const going = expired(tree.nodes, policy, tree.current).filter(mayGo);
     if (going.length === 0) return;
     await this.#lettingGo(going, async () => {
-      for (const id of going) await tree.delete(id, { merge: 'later' });
+      // A person may have decided to keep one meanwhile.
+      await tree.retain(policy, { merge: 'later', mayGo: id => going.includes(id) && mayGo(id) });
     });
     this.#host.announce({ event: 'tree' });
     this.cleanUp('old automatic checkpoints', 'when-worth');

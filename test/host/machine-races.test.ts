@@ -219,3 +219,30 @@ test('a machine of which it cannot be recorded that it has gone on does not go o
   await host.runs.start({});
   expect(host.power.status.state).toBe('running');
 });
+
+test('retention lets a checkpoint be that a person has just decided to keep, and its failure is none of the new one', async () => {
+  const host = await machine();
+  const { automatic } = host.folder.record;
+  const retention = { last: 1, hourly: 0, daily: 0 };
+  await host.folder.change({ configuration: { automatic: { ...automatic, retention } } });
+  await host.runs.start({});
+  const take = (name: string) => host.checkpoints.take({ name, origin: 'automatic' });
+  const kept = await take('kept');
+  const tree = await host.tree();
+  const { ofCheckpoint } = host.layers;
+  vi.spyOn(host.layers, 'ofCheckpoint').mockImplementation(async id => {
+    if (id === kept.id && tree.node(id).origin === 'automatic') await tree.keep(id);
+    return await ofCheckpoint.call(host.layers, id);
+  });
+  const second = await take('second');
+  await jobsEnd(host);
+  expect(tree.nodes.map(({ id }) => id)).toEqual([kept.id, second.id]);
+  const failing = vi.spyOn(tree, 'retain').mockRejectedValue(new Error('as the test asked for'));
+  const third = await take('third');
+  expect(failing).toHaveBeenCalled();
+  failing.mockRestore();
+  await take('fourth');
+  await jobsEnd(host);
+  expect(tree.nodes.map(({ name }) => name)).toEqual(['kept', 'fourth']);
+  expect(tree.has(third.id)).toBe(false);
+});
