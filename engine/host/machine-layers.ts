@@ -311,6 +311,9 @@ export class MachineLayers {
       const disk = named === null ? undefined : present[Number(named[1])]?.id;
       if (disk !== undefined) claim(path, disk);
     }
+    // What somebody else has put there is shown somewhere, or nobody would know what takes the room.
+    const first = present[0]?.id;
+    if (first !== undefined) for (const { path } of model) claim(path, first);
     return diskOf;
   }
 }

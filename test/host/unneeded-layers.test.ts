@@ -60,4 +60,6 @@ test('a layer that nobody needs is listed and deleted, from the top; any other i
   expect(await unneeded(owner)).toEqual([below]);
   expect(await deleted(owner, below)).toMatchObject({ state: 'done' });
   expect((await layers(owner)).map(({ path: layer }) => layer)).toEqual([active!.path]);
+  const foreign = await put(folder, 'of-somebody-else.qcow2');
+  expect(await unneeded(owner)).toEqual([foreign]);
 });
