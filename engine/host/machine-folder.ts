@@ -118,7 +118,8 @@ export function isOwnLayer(name: string): boolean {
 
 /**
  * Makes a machine's folder in one step: `fill` puts disks and checkpoints into a folder beside it, which gets its name
- * when all of it is durable. What crashed attempts left is removed. Errors: `state` when there is something of the name.
+ * when all of it is durable. What crashed attempts left is removed. Errors: `state` when there is something of the name,
+ * `unsupported` for a machine that nobody could open.
  */
 export async function createMachineFolder(
   folder: string,
@@ -134,7 +135,8 @@ export async function createMachineFolder(
     await mkdir(unfinished, { mode: 0o700 });
     try {
       for (const name of [DISKS, CHECKPOINTS]) await mkdir(path.join(unfinished, name));
-      const machine = await fill(unfinished);
+      // What could not be opened again is not made.
+      const machine = checked(storedMachine, await fill(unfinished), 'unsupported', 'The machine');
       await replaceMachine(unfinished, machine);
       for (const name of [DISKS, CHECKPOINTS]) await syncTree(path.join(unfinished, name));
       await syncFolder(unfinished);
