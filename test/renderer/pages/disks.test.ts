@@ -70,6 +70,18 @@ test('a job is previewed before it is started, runs with its progress, and can b
   expect(await callsOf(page, 'cancel-job')).toEqual([{ job: 1 }]);
 });
 
+test('a layer that nobody needs can be deleted, and no other', async () => {
+  const page = await openDisks();
+  expect(await page.getByRole('button', { name: 'Delete', exact: true }).count()).toBe(0);
+  await layer(page, 'root-7.qcow2').locator('.file').click();
+  await page.getByRole('button', { name: 'Delete', exact: true }).click();
+  const dialog = page.getByRole('dialog', { name: 'Delete root-7.qcow2' });
+  await dialog.getByText('No checkpoint and no disk of the machine has its content').waitFor();
+  await dialog.getByText('188 MiB').waitFor();
+  await dialog.getByRole('button', { name: 'Delete' }).click();
+  expect(await callsOf(page, 'disk-job')).toEqual([{ disk: 0, kind: 'delete', layer: 'disks/root-7.qcow2' }]);
+});
+
 test('a size is checked before a disk is resized, and shrinking is a warning', async () => {
   const page = await openDisks();
   await page.getByRole('button', { name: 'Resize', exact: true }).click();

@@ -424,6 +424,10 @@ function rangesOf(path: string): AllocatedRange[] {
 }
 
 function previewOf(given: Given): JobPreview {
+  if (given.kind === 'delete') {
+    const text = `${given.layer} is deleted. No checkpoint and no disk of the machine has its content.`;
+    return { text, bytesToCopy: 0, bytesFreed: 188 * MIB, allowed: true };
+  }
   return {
     text: `What ${given.layer?.split('/').at(-1) ?? 'the layer'} holds is written into the layer below, then it is removed.`,
     bytesToCopy: given.kind === 'check' || given.kind === 'overlay' ? 0 : 412 * MIB,
