@@ -73,6 +73,9 @@ export const DISKS_TEXT = {
     readonly: { name: 'Read only', explained: 'The guest cannot write' },
   },
   summary: (size: string, allocated: string, count: number) => `${size} · ${allocated} allocated in ${layers(count)}`,
+  /** As its files are called. */
+  hostName: (disk: number) => `disk${disk}`,
+  hostNameExplained: (device: string) => `Called so in the names of its files; the guest calls it ${device}`,
   unneededTotal: (size: string) => `${size} in layers that nobody needs`,
   layersOf: (device: string) => `Layers of ${device}`,
   columns: { layer: 'Layer', allocated: 'On the host', ranges: 'Allocated ranges', needed: 'Needed by' },
