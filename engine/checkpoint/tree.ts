@@ -6,10 +6,11 @@ import { damaged, type Hex, toHex } from './format.ts';
 import { encodeHeader, type ParentLink } from './header.ts';
 import { ZERO_BLOCK } from './page-index.ts';
 import { Queue } from './queue.ts';
-import { CheckpointReader, LONGEST_CHAIN } from './reader.ts';
+import { CheckpointReader } from './reader.ts';
 import { expired, type RetentionPolicy } from './retention.ts';
 import type { JobOptions } from './rewrite.ts';
 import type { CheckpointStore } from './store.ts';
+import { chainOf, isThere } from './tree-chain.ts';
 import { decodeTree, encodeTree, readTree, TREE_FILE, type TreeRecord, type TreeState } from './tree-file.ts';
 import { TreeMerger } from './tree-merger.ts';
 import type { DeleteOptions, FileFacts, TakeOptions, TreeDraft, TreeNode, TreeParts } from './tree-shapes.ts';
@@ -134,11 +135,14 @@ export class CheckpointTree {
 
   /** How many files a checkpoint takes pages from, its own and deleted ones included. */
   chainLength(id: Hex): number {
-    let length = 0;
-    for (let at: Hex | undefined = id; at !== undefined && length < LONGEST_CHAIN; at = this.#facts.get(at)?.base) {
-      length += 1;
-    }
-    return length;
+    return chainOf(this.#facts, id).length;
+  }
+
+  /** Whether those files can still be built on: anybody may have removed one, or pulled out its medium. */
+  async isThere(id: Hex): Promise<boolean> {
+    const look = () => isThere(this.#facts, chainOf(this.#facts, id), one => this.#find(one));
+    // One may have been merged into another while it was looked for.
+    return (await look()) || (this.#merger.busy && (await look()));
   }
 
   /** Keeps a file for the machine whose dirty marks count from it, also when its node is deleted. */

@@ -153,7 +153,9 @@ export class LiveCheckpoints {
     makePoolPolite();
     await unlessAborted(signal, this.#settled);
     const durable = tree.isDurable(store);
-    const base = request.full ? undefined : this.bases.toBuildOn(durable);
+    const latest = request.full ? undefined : this.bases.toBuildOn(durable);
+    // One that builds on what is lost would be lost, too.
+    const base = latest !== undefined && (await tree.isThere(latest.id)) ? latest : undefined;
     const ram = this.#parts.tables.ramPages * 4096;
     const draft = await tree.take({
       store,

@@ -103,7 +103,7 @@ test.each(Object.entries(jobs))('%s beside a checkpoint', async (name, work) => 
     const job = new Job('commit', clock, () => undefined);
     let over = false;
     const ended = job
-      .run(() => work(machine, job))
+      .run(async () => void (await work(machine, job)))
       .catch(thrown => {
         expect(String(thrown)).toContain('cannot be committed');
         refused += 1;

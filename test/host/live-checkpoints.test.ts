@@ -12,7 +12,8 @@ import { buildRig } from '../memory/rig.ts';
 
 type Settled = Awaited<TakenMoment['settled']>;
 
-test('a checkpoint after one that was cancelled waits for the requests that were pending then, and counts its own', async () => {
+/** A machine without disks. */
+async function machine() {
   const { manager } = buildRig(await coreModule());
   const world = new World();
   world.record = false;
@@ -44,11 +45,11 @@ test('a checkpoint after one that was cancelled waits for the requests that were
     },
   } as unknown as HartPort;
   const live = new LiveCheckpoints({ disks: [], hart, tables: manager.tables, foldBack: async () => undefined });
-  const take = (signal: AbortSignal) =>
+  const take = (signal: AbortSignal = new AbortController().signal, full = true) =>
     live.take({
       tree,
       store: 'file',
-      full: true,
+      full,
       about: { name: 'one', note: '', origin: 'manual', machine: '{}', writer: 'test' },
       pending: 'copy',
       layers: {
@@ -60,6 +61,11 @@ test('a checkpoint after one that was cancelled waits for the requests that were
       onProgress: () => undefined,
       signal,
     });
+  return { manager, world, tree, asked, take };
+}
+
+test('a checkpoint after one that was cancelled waits for the requests that were pending then, and counts its own', async () => {
+  const { manager, tree, asked, take } = await machine();
   const cancel = new AbortController();
   const first = take(cancel.signal);
   await expect.poll(() => asked.length).toBe(1);
@@ -71,7 +77,7 @@ test('a checkpoint after one that was cancelled waits for the requests that were
   const waiting = take(impatient.signal);
   impatient.abort(new AfterimageError('state', 'Cancelled again'));
   await expect(waiting).rejects.toThrow('Cancelled again');
-  const second = take(new AbortController().signal);
+  const second = take();
   for (let turn = 0; turn < 20; turn += 1) await new Promise(resolve => setImmediate(resolve));
   expect(asked).toHaveLength(1);
   asked[0]!.resolve({ kind: 'settled', results: [{ disk: 0, request: 7, status: 'io-error' }] });
@@ -81,3 +87,30 @@ test('a checkpoint after one that was cancelled waits for the requests that were
   expect(tree.nodes.map(node => node.id)).toEqual([id]);
   expect(manager.audit()).toEqual([]);
 });
+
+test.each(['removed', 'cut off', 'replaced'])(
+  'what builds on a file that was %s would be lost, too: all is saved then',
+  async how => {
+    const { manager, world, tree, asked, take } = await machine();
+    const next = async (full: boolean) => {
+      const taking = take(undefined, full);
+      const before = asked.length;
+      await expect.poll(() => asked.length).toBe(before + 1);
+      asked.at(-1)!.resolve({ kind: 'settled', results: [] });
+      return await taking;
+    };
+    const first = await next(true);
+    const second = await next(false);
+    expect(second.incremental).toBe(true);
+    const file = `${first.id}.checkpoint`;
+    if (how === 'removed') world.names.delete(file);
+    else if (how === 'cut off') world.put(file, world.content(file).slice(0, -1));
+    else world.put(file, world.content(`${second.id}.checkpoint`));
+    const third = await next(false);
+    expect(third.incremental).toBe(false);
+    await (await tree.open(third.id)).close();
+    expect((await next(false)).incremental).toBe(true);
+    expect(world.open).toBe(0);
+    expect(manager.audit()).toEqual([]);
+  },
+);
