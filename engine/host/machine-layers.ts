@@ -87,10 +87,18 @@ export class MachineLayers {
     return { needs, unreadable };
   }
 
-  /** Layers that checkpoints stand on directly: nothing may change what they say. */
+  /**
+   * Layers that checkpoints stand on directly: nothing may change what they say. While a checkpoint cannot be read, that
+   * may be any layer but those that the machine writes to.
+   */
   async kept(): Promise<string[]> {
-    const { needs } = await this.needs();
-    return [...new Set(needs.filter(({ by }) => by === 'checkpoint').map(({ layer }) => layer))];
+    const { needs, unreadable } = await this.needs();
+    const kept = new Set(needs.filter(({ by }) => by === 'checkpoint').map(({ layer }) => layer));
+    if (unreadable.length > 0) {
+      const active = new Set(needs.filter(({ by }) => by === 'machine').map(({ layer }) => layer));
+      for (const { path } of await this.facts()) if (!active.has(path)) kept.add(path);
+    }
+    return [...kept];
   }
 
   /** Every layer in `disks/`, and those elsewhere that the machine names. Files that are no layers are left out. */
@@ -115,16 +123,16 @@ export class MachineLayers {
   }
 
   async model(): Promise<LayerModel[]> {
-    const [facts, { needs }] = [await this.facts(), await this.needs()];
-    return chainModel(facts, needs);
+    const [facts, { needs, unreadable }] = [await this.facts(), await this.needs()];
+    return chainModel(facts, needs).map(layer => ({ ...layer, may: inDoubt(layer.may, unreadable) }));
   }
 
   /** What may be done with a layer. The machine's own use of it is no hindrance: jobs go on below a running machine. */
   async may(layer: string): Promise<LayerModel['may']> {
-    const [facts, { needs }] = [await this.facts(), await this.needs()];
+    const [facts, { needs, unreadable }] = [await this.facts(), await this.needs()];
     const found = verdicts(facts, needs).get(layer);
     if (found === undefined) throw new AfterimageError('missing', 'There is no such layer', { layer });
-    return found;
+    return inDoubt(found, unreadable);
   }
 
   async views(): Promise<DiskView[]> {
@@ -158,9 +166,10 @@ export class MachineLayers {
   }
 
   async #shown(): Promise<{ layers: LayerView[]; diskOf: ReadonlyMap<string, string> }> {
-    const [facts, { needs }] = [await this.facts(), await this.needs()];
+    const [facts, { needs, unreadable }] = [await this.facts(), await this.needs()];
     const may = verdicts(facts, needs);
-    const model = chainModel(facts, needs).map(layer => ({ ...layer, may: may.get(layer.path) ?? layer.may }));
+    const judged = (layer: LayerModel) => inDoubt(may.get(layer.path) ?? layer.may, unreadable);
+    const model = chainModel(facts, needs).map(layer => ({ ...layer, may: judged(layer) }));
     const names = new Map((await this.#tree()).nodes.map(({ id, name }) => [id, name]));
     return { layers: model.map(layer => viewOf(layer, names)), diskOf: await this.#disksOfLayers(model) };
   }
@@ -327,6 +336,15 @@ function chainIn(layers: readonly LayerView[], top: string): LayerView[] {
     chain.push(found);
   }
   return chain;
+}
+
+/** What changes or removes a layer is put off while it cannot be known what a checkpoint stands on. */
+function inDoubt(may: LayerModel['may'], unreadable: readonly { readonly id: string }[]): LayerModel['may'] {
+  const [first] = unreadable;
+  if (first === undefined) return may;
+  const refused = { allowed: false, reason: `what checkpoint ${first.id} stands on cannot be read` };
+  const { commit, delete: remove } = may;
+  return { ...may, commit: commit.allowed ? refused : commit, delete: remove.allowed ? refused : remove };
 }
 
 /** The verdicts of the model, but that an active layer may be compacted and made larger where it is. */

@@ -191,3 +191,37 @@ it('deletes nothing while a checkpoint cannot be read, and all that can go after
   await layers.collect();
   expect(new Set(world.present)).toEqual(world.needed);
 });
+
+it('lets nothing be committed while it cannot be known what a checkpoint stands on', async () => {
+  const world = await World.create();
+  await world.take();
+  await world.take();
+  const [, second] = [...world.checkpoints.keys()];
+  await world.delete([...world.checkpoints.keys()][0]!);
+  const file = world.folder.inside(`checkpoints/${second}.checkpoint`);
+  const looked = () => {
+    // A process that has not looked into it before.
+    const layers = new MachineLayers(
+      world.folder,
+      async () => world.tree,
+      () => [],
+    );
+    return layers;
+  };
+  const [layer] = world.checkpoints.get(second!)!;
+  const [active] = world.active;
+  expect(await looked().may(layer!)).toMatchObject({ commit: { allowed: false } });
+  await rename(file, `${file}.away`);
+  for (const { path: one, may } of await looked().model()) {
+    expect(may, one).toMatchObject({ commit: { allowed: false }, delete: { allowed: false } });
+  }
+  expect(await looked().may(layer!)).toMatchObject({ commit: { allowed: false }, resize: { allowed: false } });
+  expect(await looked().may(active!)).toMatchObject({ resize: { allowed: true } });
+  const kept = await looked().kept();
+  expect(kept).toContain(layer);
+  expect(kept).not.toContain(active);
+  await rename(`${file}.away`, file);
+  expect(await looked().kept()).toEqual(world.checkpoints.get(second!));
+  await world.delete(second!);
+  expect(await looked().may(active!)).toMatchObject({ commit: { allowed: true } });
+});
