@@ -8,6 +8,8 @@ export const LONGEST_PATH = 4096;
 const LONGEST_MACHINE_NAME = 100;
 /** A checkpoint every week is the rarest that makes sense. */
 const MOST_MINUTES = 7 * 24 * 60;
+/** Layers that are remembered as perhaps needed by nobody. */
+export const MOST_GARBAGE = 4096;
 const MOST_KEPT = 10_000;
 /** Disks that are kept beside those of the machine. */
 export const MOST_DETACHED = 64;
@@ -116,7 +118,7 @@ export const processState = v.strictObject({
   /** Raw media that checkpoints were stored on (C15). */
   media: v.exactOptional(v.pipe(v.array(hostPath), v.maxLength(64))),
   /** Layers to be deleted once nobody needs them. */
-  garbage: v.exactOptional(v.pipe(v.array(layerPath), v.maxLength(4096))),
+  garbage: v.exactOptional(v.pipe(v.array(layerPath), v.maxLength(MOST_GARBAGE))),
 });
 export type ProcessState = v.InferOutput<typeof processState>;
 

@@ -2,6 +2,7 @@
 // program made, what was marked as garbage before, and what nobody needs.
 import type { DetachedDisk, DiskView, LayerView } from '../api/control.ts';
 import type { DiskConfiguration, LayerFormat } from '../api/machine.ts';
+import { MOST_GARBAGE } from '../api/machine-checks.ts';
 import { AfterimageError } from '../base/errors.ts';
 import { checkDisks, disksTable } from '../checkpoint/about.ts';
 import type { CheckpointTree } from '../checkpoint/tree.ts';
@@ -182,7 +183,8 @@ export class MachineLayers {
   withSuspects(garbage: readonly string[] = [], layers: readonly string[]): string[] | undefined {
     for (const layer of layers) this.#suspected.add(layer);
     const all = [...new Set([...garbage, ...layers.filter(isOwnLayer)])];
-    return all.length === 0 ? undefined : all;
+    // The oldest are found again when the folder is opened next.
+    return all.length === 0 ? undefined : all.slice(-MOST_GARBAGE);
   }
 
   /** A chain from its top, as far as its files can be read. */

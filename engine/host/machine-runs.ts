@@ -29,12 +29,21 @@ export class MachineRuns {
     let id: string;
     try {
       ({ id } = await this.#host.checkpoints.takeNext({ name: `Suspended ${nameOfNow()}`, origin: 'manual' }));
+      this.#refuseIfGoneOn();
       await folder.change({ process: { suspended: id } });
     } catch (thrown) {
       if (!paused && power.on) power.resume();
       throw thrown;
     }
+    if (power.status.state === 'running') await folder.change({ process: { suspended: undefined } });
+    this.#refuseIfGoneOn();
     await power.cut();
+  }
+
+  /** What it has done since the moment would be lost. */
+  #refuseIfGoneOn(): void {
+    if (this.#host.power.status.state !== 'running') return;
+    throw new AfterimageError('state', 'The machine was told to go on while it was being suspended');
   }
 
   /** Power on: from where it was suspended, if it was. */

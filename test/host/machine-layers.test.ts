@@ -225,3 +225,14 @@ it('lets nothing be committed while it cannot be known what a checkpoint stands 
   await world.delete(second!);
   expect(await looked().may(active!)).toMatchObject({ commit: { allowed: true } });
 });
+
+it('remembers no more suspects than the record has room for', async () => {
+  const world = await World.create();
+  const names = Array.from({ length: 5000 }, (_, index) => `disks/disk0-${index.toString(16).padStart(10, '0')}.qcow2`);
+  await world.layers.suspect(names);
+  expect(world.folder.process.garbage?.at(-1)).toBe(names.at(-1));
+  // The machine goes on: its record can be changed.
+  await world.folder.change({ configuration: { name: 'other' } });
+  await world.layers.collect();
+  expect(world.folder.process.garbage).toBeUndefined();
+});

@@ -246,3 +246,18 @@ test('retention lets a checkpoint be that a person has just decided to keep, and
   expect(tree.nodes.map(({ name }) => name)).toEqual(['kept', 'fourth']);
   expect(tree.has(third.id)).toBe(false);
 });
+
+test('a machine that is told to go on while it is being suspended goes on, and is not suspended', async () => {
+  const host = await machine();
+  await host.runs.start({});
+  const { saving, goOn } = holdSaving();
+  const suspending = host.runs.suspend();
+  await saving;
+  host.power.resume();
+  goOn();
+  await expect(suspending).rejects.toMatchObject({ kind: 'state', message: /told to go on/ });
+  expect(host.power.status.state).toBe('running');
+  expect(host.folder.process.suspended).toBe(undefined);
+  await host.runs.suspend();
+  expect(host.folder.process.suspended).toBe((await host.tree()).current);
+});
