@@ -16,6 +16,8 @@ const REQUIREMENTS: readonly Requirement[] = [
   { file: '/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin', package: 'u-boot-qemu' },
   { file: '/usr/bin/riscv64-linux-gnu-gcc', package: 'gcc-riscv64-linux-gnu' },
   { file: '/usr/riscv64-linux-gnu/lib/libc.a', package: 'libc6-dev-riscv64-cross' },
+  { file: '/usr/bin/gcc', package: 'gcc' },
+  { file: '/usr/include/dlfcn.h', package: 'libc6-dev' },
   { file: '/usr/bin/xz', package: 'xz-utils' },
   { file: '/usr/bin/script', package: 'bsdutils' },
   { file: '/sbin/e2fsck', package: 'e2fsprogs' },

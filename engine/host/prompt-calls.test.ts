@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PromptCalls } from './prompt-calls.ts';
+import { PromptCalls, WaitingAccount } from './prompt-calls.ts';
 
 const BYTES = 4096;
 
@@ -10,6 +10,7 @@ function bench(kind: 'read' | 'write' = 'read', fromDisk = true) {
     kind,
     () => now,
     () => fromDisk,
+    new WaitingAccount(0.1),
   );
   const call = (milliseconds: number) => {
     const began = calls.now;
@@ -84,5 +85,30 @@ describe('prompt calls', () => {
     expect(calls.allows(BYTES)).toBe(true);
     call(1 / 512);
     expect(calls.allows(BYTES)).toBe(true);
+  });
+
+  it('of many files on one slow disk hold the thread up no longer than those of a few', () => {
+    let now = 1000;
+    const all = new WaitingAccount(0.1);
+    const files = Array.from({ length: 60 }, () => {
+      return new PromptCalls(
+        'read',
+        () => now,
+        () => true,
+        all,
+      );
+    });
+    let waited = 0;
+    while (now < 101_000) {
+      for (const calls of files) {
+        if (calls.allows(BYTES)) {
+          const began = calls.now;
+          now += 30;
+          waited += 30;
+          calls.learn(began, BYTES);
+        } else now += 0.0625;
+      }
+    }
+    expect(waited).toBeLessThanOrEqual(0.1 * 100_000 + 10 + 30);
   });
 });

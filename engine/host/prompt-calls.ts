@@ -3,9 +3,10 @@
 // The host has most of what a guest reads in memory and takes what it writes into memory: a system call of 1 µs. Handing
 // that to another thread and waking it costs 4 to 40 µs. But a call that has to wait for a disk holds up all that this
 // thread does. Node cannot ask the host which of the two a call will be, so slow calls are paid from an account: waiting
-// takes from it, time adds to it, and while it is overdrawn all calls go to the pool. So the thread waits for disks for
-// at most WAITING_SHARE of its time, whatever the disk. A call may also be slow because others had the processor; then
-// little is taken, for the pool would be slower still.
+// takes from it, time adds to it, and while it is overdrawn all calls go to the pool. So the thread waits for a file for
+// at most WAITING_SHARE of its time, whatever the disk, and for all of them, which may be a long chain on one disk, for at
+// most SHARE_OF_ALL. A call may also be slow because others had the processor; then little is taken, for the pool would
+// be slower still.
 
 import { statfs } from 'node:fs/promises';
 
@@ -33,6 +34,7 @@ const MOST_BYTES = 128 * 1024;
 const PROMPT_MILLISECONDS = 0.02;
 const PROMPT_MILLISECONDS_A_BYTE = 0.000_000_5;
 const WAITING_SHARE = 0.05;
+const SHARE_OF_ALL = 0.1;
 /** What is taken, of the time of a slow call that has probably not waited for a disk: nothing tells of writes. */
 const DOUBTFUL_SHARE = { read: 0.02, write: 0.1 };
 /** Longer than the host keeps a thread from the processor on a busy day. */
@@ -55,21 +57,57 @@ function diskWasRead(): boolean {
 
 let diskReads = 0;
 
+/** Time that may be spent waiting. */
+export class WaitingAccount {
+  readonly #share: number;
+  #credit = MOST_CREDIT_MILLISECONDS;
+  /** When the credit was that; undefined before the first waiting. */
+  #since: number | undefined;
+
+  /** @param share of the time that it gives. */
+  constructor(share: number) {
+    this.#share = share;
+  }
+
+  overdrawn(now: () => number): boolean {
+    if (this.#credit < 0) this.#earn(now());
+    return this.#credit < 0;
+  }
+
+  take(milliseconds: number, now: number): void {
+    this.#earn(now);
+    this.#credit -= milliseconds;
+  }
+
+  #earn(now: number): void {
+    const passed = now - (this.#since ?? now);
+    this.#credit = Math.min(MOST_CREDIT_MILLISECONDS, this.#credit + passed * this.#share);
+    this.#since = now;
+  }
+}
+
+/** Of all files together, by the process's clock. */
+const ofAll = new WaitingAccount(SHARE_OF_ALL);
+
 /** The account of one kind of call on one file. */
 export class PromptCalls {
   readonly #kind: 'read' | 'write';
   readonly #clock: () => number;
   readonly #diskWasRead: () => boolean;
-  #credit = MOST_CREDIT_MILLISECONDS;
-  /** When the credit was that. */
-  #since: number;
+  readonly #own = new WaitingAccount(WAITING_SHARE);
+  readonly #all: WaitingAccount;
 
   /** @param clock Milliseconds since any fixed moment. */
-  constructor(kind: 'read' | 'write', clock: () => number = () => performance.now(), wasRead = diskWasRead) {
+  constructor(
+    kind: 'read' | 'write',
+    clock: () => number = () => performance.now(),
+    wasRead = diskWasRead,
+    all = ofAll,
+  ) {
     this.#kind = kind;
     this.#clock = clock;
     this.#diskWasRead = wasRead;
-    this.#since = clock();
+    this.#all = all;
   }
 
   get now(): number {
@@ -78,9 +116,7 @@ export class PromptCalls {
 
   /** Whether to make a call of so many bytes on this thread. */
   allows(bytes: number): boolean {
-    if (bytes > MOST_BYTES) return false;
-    if (this.#credit < 0) this.#earn(this.now);
-    return this.#credit >= 0;
+    return bytes <= MOST_BYTES && !this.#own.overdrawn(this.#clock) && !this.#all.overdrawn(this.#clock);
   }
 
   /** To be called after a call, with the time when it began. */
@@ -89,14 +125,10 @@ export class PromptCalls {
     const took = now - began;
     spend(took);
     if (took <= PROMPT_MILLISECONDS + bytes * PROMPT_MILLISECONDS_A_BYTE) return;
-    this.#earn(now);
     const certain = took >= CERTAIN_MILLISECONDS || (this.#kind === 'read' && this.#diskWasRead());
-    this.#credit -= certain ? took : took * DOUBTFUL_SHARE[this.#kind];
-  }
-
-  #earn(now: number): void {
-    this.#credit = Math.min(MOST_CREDIT_MILLISECONDS, this.#credit + (now - this.#since) * WAITING_SHARE);
-    this.#since = now;
+    const taken = certain ? took : took * DOUBTFUL_SHARE[this.#kind];
+    this.#own.take(taken, now);
+    this.#all.take(taken, now);
   }
 }
 
