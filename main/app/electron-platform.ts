@@ -1,6 +1,6 @@
 // Electron as the app's platform.
 import path from 'node:path';
-import type { BrowserWindow, Tray } from 'electron';
+import type { BrowserWindow, Notification as ShownNotification, Tray } from 'electron';
 import { CHECKPOINT_EXTENSION, type FilePurpose } from '../../preload/contract/files.ts';
 import type { MenuAction } from '../ipc/menus.ts';
 import type { Page, Platform } from '../ipc/platform.ts';
@@ -17,6 +17,9 @@ export interface ElectronPlatformParts {
   readonly windows: () => Windows;
   readonly perform: (action: MenuAction) => void;
 }
+
+/** Older ones are gone from the screen. */
+const MOST_NOTIFICATIONS = 20;
 
 const FILTERS: Readonly<Record<FilePurpose, readonly { name: string; extensions: string[] }[]>> = {
   checkpoint: [{ name: 'Checkpoints', extensions: [CHECKPOINT_EXTENSION, 'checkpoint'] }],
@@ -39,6 +42,8 @@ export function electronPlatform({
 }: ElectronPlatformParts): Platform {
   const { app, BrowserWindow, dialog, globalShortcut, Menu, nativeImage, nativeTheme, Notification, shell } = electron;
   let tray: Tray | undefined;
+  /** One that is collected as garbage cannot be clicked any more. */
+  const shown: ShownNotification[] = [];
   let shortcut = '';
   const windowOf = (page: Page | undefined): BrowserWindow | undefined =>
     BrowserWindow.getAllWindows().find(window => window.webContents.id === page?.id);
@@ -84,6 +89,8 @@ export function electronPlatform({
     notify: ({ title, text, activate }) => {
       const notification = new Notification({ title, body: text });
       if (activate !== undefined) notification.on('click', activate);
+      shown.push(notification);
+      if (shown.length > MOST_NOTIFICATIONS) shown.shift();
       notification.show();
     },
     trash: async item => {

@@ -122,8 +122,9 @@ export class PageChannels {
       try {
         opened.receive(data);
       } catch {
-        // Our own page never says such a thing.
+        // Our own page never says such a thing. The port does not tell us of what we close ourselves.
         port.close();
+        opened.close();
       }
     });
     port.on('close', () => opened.close());

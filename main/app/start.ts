@@ -1,5 +1,5 @@
 // The app in Electron, from its start to its end.
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CHECKPOINT_EXTENSION } from '../../preload/contract/files.ts';
@@ -41,12 +41,19 @@ export interface StartOptions {
 export async function startApp(options: StartOptions): Promise<App | undefined> {
   const { electron, arguments_, root, log } = options;
   const { app, Menu, powerMonitor, protocol, session } = electron;
+  const library = libraryFolder(options.library);
+  const dataFolder = appDataFolder(library);
+  // One instance for each library: Electron's lock is in this folder, which it does not make.
+  const userData = path.join(dataFolder, 'electron');
+  mkdirSync(userData, { recursive: true, mode: 0o700 });
+  app.setPath('userData', userData);
   if (!app.requestSingleInstanceLock()) {
+    log('The app is open already; its window comes to the front');
     app.quit();
     return undefined;
   }
   app.enableSandbox();
-  app.setAppUserModelId('org.afterimage.app');
+  if (process.platform === 'win32') app.setAppUserModelId('org.afterimage.app');
   protocol.registerSchemesAsPrivileged([
     { scheme: SCHEME, privileges: { standard: true, secure: true, supportFetchAPI: true } },
   ]);
@@ -71,8 +78,6 @@ export async function startApp(options: StartOptions): Promise<App | undefined> 
   guardSession(session.defaultSession);
   protocol.handle(SCHEME, ({ method, url }) => pageResponse(pages, method, url));
   const facts = electronFacts(process.platform);
-  const library = libraryFolder(options.library);
-  const dataFolder = appDataFolder(library);
   const icons = path.join(root, 'assets/icons/built');
   const perform = (action: MenuAction) => void opening.promise.then(core => core.perform(action));
   const platform = electronPlatform({ electron, dataFolder, icons, facts, windows: () => windows, perform });
@@ -125,6 +130,8 @@ function followQuit({ app, powerMonitor }: ElectronModule, core: App): void {
     state = 'settling';
     if (!(await core.mayQuit())) {
       state = 'open';
+      // The last window may have been closed for this; without one nobody could come back.
+      await core.platform.showWindow();
       return;
     }
     await core.close();
@@ -150,6 +157,15 @@ function followQuit({ app, powerMonitor }: ElectronModule, core: App): void {
 function filesIn(arguments_: readonly string[], folder: string): readonly string[] {
   return arguments_
     .filter(argument => !argument.startsWith('-') && argument.toLowerCase().endsWith(`.${CHECKPOINT_EXTENSION}`))
-    .map(argument => path.resolve(folder, argument.startsWith('file:') ? fileURLToPath(argument) : argument))
+    .flatMap(argument => fileOf(argument, folder))
     .filter(file => existsSync(file));
+}
+
+/** Other programs may give anything; an address of another computer is no file. */
+function fileOf(argument: string, folder: string): readonly string[] {
+  try {
+    return [path.resolve(folder, argument.startsWith('file:') ? fileURLToPath(argument) : argument)];
+  } catch {
+    return [];
+  }
 }

@@ -27,6 +27,8 @@ export function utilityDisks(
         else return;
         child.kill();
       });
+      // An `error` that nobody hears would end the app; `exit` follows.
+      child.on('error', () => {});
       // After an answer this changes nothing.
       child.once('exit', code => {
         reject(new AfterimageError('internal', `The disk's process ended unexpectedly (status ${code})`));

@@ -18,6 +18,10 @@ export function utilityEngines({ utilityProcess }: Pick<ElectronModule, 'utility
     child.stderr?.on('data', (bytes: Buffer) => {
       words = (words + bytes.toString('utf8')).slice(-LAST_WORDS);
     });
+    // An `error` that nobody hears would end the app; `exit` follows.
+    child.on('error', (type, location) => {
+      words = `${words}${type} at ${location}\n`.slice(-LAST_WORDS);
+    });
     return {
       get pid() {
         return child.pid;

@@ -19,5 +19,6 @@ Object.defineProperties(process, {
     },
   },
 });
-parentPort.on('message', ({ data }) => void process.emit('message', data, undefined));
 await import(pathToFileURL(process.argv[2]!).href);
+// Last: the port keeps what comes until somebody listens, and the module does so only from now on.
+parentPort.on('message', ({ data }) => void process.emit('message', data, undefined));

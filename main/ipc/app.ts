@@ -3,7 +3,6 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { AfterimageError, type PlainError } from '../../engine/base/errors.ts';
-import { hostError } from '../../engine/base/host-errors.ts';
 import type { Answer } from '../../preload/contract/afterimage.ts';
 import { checkArguments, checkName } from '../../preload/contract/check.ts';
 import type { AppEvent, Notice, PageCommand } from '../../preload/contract/events.ts';
@@ -21,6 +20,7 @@ import { isRunning, type MenuAction, trayMenu } from './menus.ts';
 import type { Page, Platform } from './platform.ts';
 import { PutAway, resumePutAway } from './put-away.ts';
 import { SettingsStore } from './settings-store.ts';
+import { clearTemporaries } from './temporaries.ts';
 import { quickSnapshot, settleForQuit, settleForSleep } from './whole-library.ts';
 
 export interface AppParts {
@@ -73,11 +73,7 @@ export class App {
 
   static async open(parts: AppParts): Promise<App> {
     const { platform } = parts;
-    try {
-      await rm(platform.temporaryFolder, { recursive: true, force: true });
-    } catch (thrown) {
-      throw hostError(thrown, platform.temporaryFolder, 'empty');
-    }
+    await clearTemporaries(platform.temporaryFolder);
     const settings = await SettingsStore.open(new JsonFile(path.join(platform.dataFolder, 'settings.json')));
     const history = await Activity.read(new JsonFile(path.join(platform.dataFolder, 'activity.json')));
     const app = new App(parts, settings, own =>

@@ -17,6 +17,8 @@ const LEFT_OUT = [
   /tsconfig\.json$/,
   /\.md$/,
 ];
+/** Rooms that electron-builder.yml puts beside the archive. */
+const UNPACKED = ['engine', 'main/app'];
 /** Dependencies that the app itself has no use for. */
 const ONLY_COMMAND_LINE = new Set(['commander', 'ws']);
 
@@ -39,8 +41,20 @@ export function compile(root: string, output: string): void {
     readFileSync(path.join(root, 'package.json'), 'utf8'),
   ) as Record<string, unknown> & { readonly dependencies: Readonly<Record<string, string>> };
   const used = Object.fromEntries(Object.entries(dependencies).filter(([one]) => !ONLY_COMMAND_LINE.has(one)));
-  const own = { name, version, description, type, main: 'main/app/entry.js', author: 'Afterimage', dependencies: used };
+  const own = {
+    name,
+    version,
+    description,
+    type,
+    main: 'main/app/entry.js',
+    author: 'Afterimage',
+    // A deb cannot be without one. We have none: a name that is reserved for that.
+    homepage: 'https://afterimage.invalid/',
+    dependencies: used,
+  };
   writeFileSync(path.join(output, 'package.json'), `${JSON.stringify(own, null, 2)}\n`);
+  // What lies beside the archive does not find the one in it.
+  for (const room of UNPACKED) writeFileSync(path.join(output, room, 'package.json'), `${JSON.stringify({ type })}\n`);
   for (const one of withTheirOwn(root, Object.keys(used))) {
     cpSync(path.join(root, 'node_modules', one), path.join(output, 'node_modules', one), { recursive: true });
   }

@@ -49,4 +49,9 @@ export function guardContents(contents: WebContents): void {
     contents.on(name as 'will-navigate', event => event.preventDefault());
   }
   contents.on('will-attach-webview', event => event.preventDefault());
+  // Without an answer the first device that is found would be taken.
+  contents.on('select-bluetooth-device', (event, _devices, answer) => {
+    event.preventDefault();
+    answer('');
+  });
 }

@@ -79,7 +79,11 @@ export class Windows {
     let reloads = 0;
     window.webContents.on('render-process-gone', (_event, { reason }) => {
       reloads += 1;
-      if (reason !== 'clean-exit' && reloads <= MOST_RELOADS) window.webContents.reload();
+      if (reason === 'clean-exit' || reloads > MOST_RELOADS) return;
+      // Not from within the event, in which the former page is still being cleared away.
+      setImmediate(() => {
+        if (!window.isDestroyed()) window.webContents.reload();
+      });
     });
     // A guest's or file's name must not become a window's title by way of the page.
     window.on('page-title-updated', event => event.preventDefault());

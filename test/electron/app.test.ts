@@ -133,8 +133,29 @@ describe('the program', () => {
     const file = path.join(running.folder, 'from afar.afterimage-checkpoint');
     await writeFile(file, 'not really one');
     await running.call('opened-files');
-    running.standIn.app.emit('second-instance', {}, ['program', '--flag', file, '/etc/passwd'], '/');
+    // Other programs give anything.
+    const elsewhere = 'file://another.example/b.afterimage-checkpoint';
+    running.standIn.app.emit('second-instance', {}, ['program', elsewhere, '--flag', file, '/etc/passwd'], '/');
     await expect.poll(() => running.window.page.getByText('from afar').count()).toBeGreaterThan(0);
+  });
+
+  test('has a folder of its own for each library, so one instance each', async () => {
+    await using running = await runApp(browser);
+    expect(running.standIn.app.paths.get('userData')).toBe(path.join(running.library, '.app/electron'));
+  });
+
+  test('is there again when its user thinks better of quitting with the last window closed', async () => {
+    await using running = await runApp(browser);
+    const { standIn } = running;
+    const machine = await create(running, 'Debian');
+    await machineCall(running, machine, 'start');
+    await running.call('change-settings', { change: { keepInTray: false, onQuit: 'ask' } });
+    standIn.answer = 2;
+    await running.window.close();
+    await expect.poll(() => standIn.questions.length).toBe(1);
+    await expect.poll(() => standIn.windows[0]?.webContents.page !== undefined).toBe(true);
+    expect(standIn.app.ended).toBe(false);
+    await standIn.windows[0]!.page.getByText('Debian').first().waitFor();
   });
 
   test('opens the file that it was started with', async () => {

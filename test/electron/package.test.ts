@@ -138,6 +138,8 @@ test('the archive has checksums, and what threads load is beside it', () => {
     'engine/host/machine-process.js',
     'engine/core/build/core.wasm',
     'main/app/utility-entry.js',
+    'main/app/package.json',
+    'engine/package.json',
     'node_modules/valibot',
   ]) {
     expect(existsSync(path.join(packaged, 'resources/app.asar.unpacked', file)), file).toBe(true);
@@ -148,7 +150,8 @@ test('a machine’s process runs from the unpacked files alone', () => {
   const entry = path.join(packaged, 'resources/app.asar.unpacked/engine/host/machine-process.js');
   const script = `
     const { fork } = await import('node:child_process');
-    const child = fork(${JSON.stringify(entry)}, [], { serialization: 'advanced', execArgv: [] });
+    const execArgv = ['--no-experimental-detect-module'];
+    const child = fork(${JSON.stringify(entry)}, [], { serialization: 'advanced', execArgv });
     child.on('message', message => { console.log(JSON.stringify(message)); child.disconnect(); });
     child.send({ id: 1, call: 'preview', arguments: { file: '/nowhere' } });
   `;

@@ -333,6 +333,13 @@ test('every permission is denied but putting text into the clipboard', () => {
   const event = { prevented: false, preventDefault: () => Object.assign(event, { prevented: true }) };
   session.emit('will-download', event, {});
   expect(event.prevented).toBe(true);
+  // Of devices in reach none is taken.
+  let device: string | undefined;
+  const asking = { prevented: false, preventDefault: () => Object.assign(asking, { prevented: true }) };
+  contents.emit('select-bluetooth-device', asking, [{ deviceId: 'x' }], (chosen: string) => {
+    device = chosen;
+  });
+  expect([asking.prevented, device]).toEqual([true, '']);
 });
 
 describe('who may ask', () => {

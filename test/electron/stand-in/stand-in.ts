@@ -1,6 +1,7 @@
 // Electron for tests, on a computer without its program: windows are pages of Chromium, utility processes are child
 // processes, and everything that only shows something remembers it. The app's main and preload code runs unchanged.
 import { fork } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -71,6 +72,7 @@ class StandInSession extends EventEmitter {
 class StandInApp extends EventEmitter {
   isPackaged = true;
   sandboxed = false;
+  readonly paths = new Map<string, string>();
   ended = false;
   /** Another instance is there already. */
   isSecond = false;
@@ -92,6 +94,12 @@ class StandInApp extends EventEmitter {
   }
 
   setAppUserModelId(): void {}
+
+  setPath(name: string, folder: string): void {
+    // As Electron, which wants it to be there.
+    if (!existsSync(folder)) throw new Error(`There is no ${folder}`);
+    this.paths.set(name, folder);
+  }
 
   getPath(): string {
     return this.#folder;
