@@ -5,7 +5,7 @@ import { AfterimageError } from '../base/errors.ts';
 import type { Disks, Requests } from '../checkpoint/about.ts';
 import type { Hex } from '../checkpoint/format.ts';
 import type { CheckpointTree, TreeDraft } from '../checkpoint/tree.ts';
-import type { Layer } from '../disk/chain/layer.ts';
+import type { Layer, LayerFormat } from '../disk/chain/layer.ts';
 import { LiveDisk, type Switch } from '../disk/chain/live-disk.ts';
 import { createOverlay } from '../disk/chain/overlay.ts';
 import type { Disk } from '../disk/disk.ts';
@@ -23,7 +23,7 @@ import { Saver } from './saver.ts';
 /** Where a machine's layers are; whoever owns the machine's folder says it. Layer paths are as `Layer.path`. */
 export interface LayerSource {
   /** A path for a new layer of a disk, beside the active one; nothing is there. */
-  fresh(disk: number): Promise<string>;
+  fresh(disk: number, format: LayerFormat): Promise<string>;
   /** Makes durable which layers the machine's disks are. */
   record(active: readonly { readonly disk: number; readonly file: string }[]): Promise<void>;
   /** The path relative to the machine's folder. */
@@ -183,7 +183,7 @@ export class LiveCheckpoints {
       await this.#release(held);
       progress('completing', 1, 1, pause);
       await unlessAborted(signal, Promise.all(switched.map(one => one.result!.frozen)));
-      const disks = await this.#describeDisks(request, switched);
+      const disks = await this.#describeDisks(request, held);
       const written = await draft.complete({
         about: { ...about, takenAt: held.takenAt, pauseMicroseconds: pause, pendingRequests: moment.pendingRequests },
         state: moment.state,
@@ -241,7 +241,7 @@ export class LiveCheckpoints {
         for (const one of switched) one.result?.frozen.catch(() => undefined);
         const settled = asked.settled.then(({ results }) => results);
         this.#settled = settled.catch(() => undefined);
-        return { moment, settled, switched, takenAt, saver: undefined, released: false };
+        return { moment, settled, switched, takenAt, copies: [], saver: undefined, released: false };
       } catch (thrown) {
         this.#atMoment = undefined;
         // Once the machine writes to the overlays they are its disks.
@@ -260,7 +260,7 @@ export class LiveCheckpoints {
         if (live.readonly) continue;
         request.signal.throwIfAborted();
         const parent = live.active;
-        const overlay = await createOverlay(parent, await request.layers.fresh(index));
+        const overlay = await createOverlay(parent, await request.layers.fresh(index, 'qcow2'));
         switched.push({ index, live, parent, overlay, result: undefined });
       }
       // An empty overlay has its parent's content, so a machine that is cut off here loses nothing.
@@ -299,6 +299,7 @@ export class LiveCheckpoints {
     this.#freezing = [];
     if (held === undefined) return;
     await this.#release(held).catch(() => undefined);
+    for (const { folder, path } of held.copies) await folder.remove(path).catch(() => undefined);
     this.#foldBack(held.switched);
   }
 
@@ -327,12 +328,13 @@ export class LiveCheckpoints {
     }
   }
 
-  async #describeDisks(request: TakeRequest, switched: readonly Switched[]): Promise<Disks> {
+  async #describeDisks(request: TakeRequest, { switched, copies }: Held): Promise<Disks> {
     const { layers } = request;
     const disks: Disks['disks'][number][] = [];
     for (const [index, disk] of this.#parts.disks.entries()) {
       const frozen = switched.find(one => one.index === index)?.parent ?? (disk as LiveDisk).active;
       const copy = request.copyDisks === true && !disk.readonly ? await this.#copy(request, index, frozen) : undefined;
+      if (copy !== undefined) copies.push({ folder: frozen.folder, path: copy });
       disks.push({
         device: `disk${index}`,
         layer: layers.inMachine(index, copy ?? frozen.path),
@@ -347,7 +349,7 @@ export class LiveCheckpoints {
   }
 
   async #copy(request: TakeRequest, disk: number, layer: Layer): Promise<string> {
-    const to = await request.layers.fresh(disk);
+    const to = await request.layers.fresh(disk, layer.format);
     const clock = {
       now: () => performance.now(),
       wait: (milliseconds: number) => new Promise<void>(resolve => setTimeout(resolve, milliseconds)),
@@ -372,6 +374,8 @@ interface Held {
   readonly switched: readonly Switched[];
   /** Milliseconds since 1970. */
   readonly takenAt: number;
+  /** Of frozen layers, made for this checkpoint (C12). */
+  readonly copies: Pick<Layer, 'folder' | 'path'>[];
   saver: Saver | undefined;
   released: boolean;
 }

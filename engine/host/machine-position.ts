@@ -196,9 +196,9 @@ export class MachinePosition {
     const inMachine = (disk: number, layer: string) =>
       path.posix.join(path.posix.dirname(folder.activeLayer(disk)), layer);
     return {
-      fresh: async (disk: number) => {
+      fresh: async (disk: number, format: LayerFormat) => {
         const from = path.posix.dirname(folder.activeLayer(disk));
-        return path.posix.relative(from, path.posix.join(from, path.posix.basename(freshLayer(disk))));
+        return path.posix.relative(from, path.posix.join(from, path.posix.basename(freshLayer(disk, format))));
       },
       record: async (active: readonly { readonly disk: number; readonly file: string }[]) => {
         await folder.change(({ disks, process }) => {

@@ -3,17 +3,20 @@ import { expect, test } from 'vitest';
 import { AfterimageError } from '../../engine/base/errors.ts';
 import { FileStore } from '../../engine/checkpoint/file-store.ts';
 import { CheckpointTree } from '../../engine/checkpoint/tree.ts';
+import { LiveDisk } from '../../engine/disk/chain/live-disk.ts';
+import { openChain } from '../../engine/disk/chain/open.ts';
 import type { HartPort, TakenMoment } from '../../engine/host/hart-port.ts';
-import { LiveCheckpoints } from '../../engine/host/live-checkpoint.ts';
+import { LiveCheckpoints, type TakeRequest } from '../../engine/host/live-checkpoint.ts';
 import { MACHINE, plain } from '../checkpoint/content.ts';
 import { World } from '../checkpoint/world.ts';
+import { MemoryFolder } from '../disk/memory-folder.ts';
 import { coreModule } from '../framework/bare-machine.ts';
 import { buildRig } from '../memory/rig.ts';
 
 type Settled = Awaited<TakenMoment['settled']>;
 
-/** A machine without disks. */
-async function machine() {
+/** A machine with the disks that are given. */
+async function machine(disks: readonly LiveDisk[] = []) {
   const { manager } = buildRig(await coreModule());
   const world = new World();
   world.record = false;
@@ -44,8 +47,9 @@ async function machine() {
       manager.release();
     },
   } as unknown as HartPort;
-  const live = new LiveCheckpoints({ disks: [], hart, tables: manager.tables, foldBack: async () => undefined });
-  const take = (signal: AbortSignal = new AbortController().signal, full = true) =>
+  const live = new LiveCheckpoints({ disks, hart, tables: manager.tables, foldBack: async () => undefined });
+  let layers = 0;
+  const take = (signal: AbortSignal = new AbortController().signal, full = true, change: Partial<TakeRequest> = {}) =>
     live.take({
       tree,
       store: 'file',
@@ -53,13 +57,14 @@ async function machine() {
       about: { name: 'one', note: '', origin: 'manual', machine: '{}', writer: 'test' },
       pending: 'copy',
       layers: {
-        fresh: async () => 'none',
+        fresh: async () => `fresh${layers++}.qcow2`,
         record: async () => undefined,
         inMachine: (_, layer) => layer,
         isTemporary: () => false,
       },
       onProgress: () => undefined,
       signal,
+      ...change,
     });
   return { manager, world, tree, asked, take };
 }
@@ -114,3 +119,28 @@ test.each(['removed', 'cut off', 'replaced'])(
     expect(manager.audit()).toEqual([]);
   },
 );
+
+test('copies of disks go with the checkpoint that they were made for', async () => {
+  const folder = new MemoryFolder();
+  const disks: LiveDisk[] = [];
+  for (const name of ['a.raw', 'b.raw']) {
+    folder.add(name, new Uint8Array(65_536).fill(name.charCodeAt(0)));
+    disks.push(new LiveDisk(await openChain(folder, { path: name, format: 'raw' }, { access: 'write' })));
+  }
+  const { world, asked, take } = await machine(disks);
+  const taking = take(undefined, true, {
+    copyDisks: true,
+    onProgress: ({ phase }) => {
+      if (phase !== 'completing') return;
+      world.failAfter = 1;
+      world.stuck = true;
+    },
+  });
+  taking.catch(() => undefined);
+  await expect.poll(() => asked.length).toBe(1);
+  asked[0]!.resolve({ kind: 'settled', results: [] });
+  await expect(taking).rejects.toMatchObject({ kind: 'no-space' });
+  // The overlays are the machine's, until they are folded back.
+  expect([...folder.paths].sort()).toEqual(['a.raw', 'b.raw', 'fresh0.qcow2', 'fresh1.qcow2']);
+  for (const disk of disks) await disk.close();
+});

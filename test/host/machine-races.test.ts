@@ -261,3 +261,18 @@ test('a machine that is told to go on while it is being suspended goes on, and i
   await host.runs.suspend();
   expect(host.folder.process.suspended).toBe((await host.tree()).current);
 });
+
+test('a copy of a raw disk that a checkpoint has for itself is a layer like any, and goes with it', async () => {
+  const host = await machine();
+  const before = readdirSync(host.folder.inside('disks'));
+  expect(host.folder.record.disks[0]).toMatchObject({ format: 'raw' });
+  await host.runs.start({});
+  const { id } = await host.checkpoints.take({ name: 'with a copy', copyDisks: true });
+  const [copy] = await host.layers.ofCheckpoint(id);
+  expect(before).not.toContain(path.basename(copy!.path));
+  expect((await host.layers.facts()).map(({ path: layer }) => layer)).toContain(copy!.path);
+  expect((await host.checkpoints.verify(true)).problems).toEqual([]);
+  await host.deletions.delete(id, false);
+  await jobsEnd(host);
+  expect(existsSync(host.folder.inside(copy!.path))).toBe(false);
+});
