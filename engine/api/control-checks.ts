@@ -1,7 +1,7 @@
 // The arguments of calls, checked where they arrive (STYLE 12). Types end at the border of a process.
 import * as v from 'valibot';
 import { AfterimageError } from '../base/errors.ts';
-import type { ArgumentsOf, CallName, FolderCalls } from './control.ts';
+import { type ArgumentsOf, type CallName, type FolderCalls, MOST_EXEC_INPUT } from './control.ts';
 import {
   addedDisk,
   checked,
@@ -15,7 +15,7 @@ import {
   text,
   whole,
 } from './machine-checks.ts';
-import { LONGEST_APPEND, MEMORY_LIMITS, MOST_DISKS } from './settings.ts';
+import { LONGEST_APPEND, MEMORY_LIMITS, MIB, MOST_DISKS } from './settings.ts';
 
 const LONGEST_CHECKPOINT_NAME = 200;
 const LONGEST_NOTE = 16_384;
@@ -31,6 +31,11 @@ const nothing = v.strictObject({});
 const flag = optional(v.boolean());
 const seconds = optional(v.pipe(v.number(), v.finite(), v.minValue(0), v.maxValue(MOST_SECONDS)));
 const count = whole(0, Number.MAX_SAFE_INTEGER);
+const bytesUpTo = (most: number) =>
+  v.pipe(
+    v.custom<Uint8Array>(value => value instanceof Uint8Array, 'must be bytes'),
+    v.check(bytes => bytes.length <= most, `must be at most ${most / MIB} MiB`),
+  );
 const id = v.strictObject({ id: identity });
 const consoleSize = v.strictObject({ rows: whole(1, 0xffff), columns: whole(1, 0xffff) });
 const range = optional(v.strictObject({ first: whole(0, MOST_PAGES), count: whole(1, MOST_PAGES) }));
@@ -114,14 +119,18 @@ export const CALL_CHECKS = {
   'console-attach': v.strictObject({ scrollback: optional(count) }),
   'console-detach': nothing,
   'console-input': v.strictObject({
-    bytes: v.pipe(
-      v.custom<Uint8Array>(value => value instanceof Uint8Array, 'must be bytes'),
-      v.check(bytes => bytes.length <= LARGEST_INPUT, 'must be at most 1 MiB'),
-    ),
+    bytes: bytesUpTo(LARGEST_INPUT),
   }),
   'console-resize': consoleSize,
   'console-taken': v.strictObject({ count }),
-  exec: v.strictObject({ command: v.pipe(text(LONGEST_COMMAND), v.nonEmpty()), timeoutSeconds: seconds }),
+  exec: v.strictObject({
+    command: v.pipe(text(LONGEST_COMMAND), v.nonEmpty()),
+    promptSeconds: seconds,
+    timeoutSeconds: seconds,
+    input: optional(bytesUpTo(MOST_EXEC_INPUT)),
+    stream: flag,
+  }),
+  'exec-taken': v.strictObject({ count }),
 } satisfies Readonly<Record<CallName, v.GenericSchema>>;
 
 export const FOLDER_CALL_CHECKS = {

@@ -139,11 +139,29 @@ export interface ControlCalls {
   readonly 'console-resize': Call<ConsoleSize, Nothing>;
   /** So many bytes of console output have been shown; keeps the window of OUTPUT_WINDOW open. */
   readonly 'console-taken': Call<{ readonly count: number }, Nothing>;
-  /** Types a command at the default guest's shell; `output` without the echo. */
+  /**
+   * Types a command at the default guest's shell; `output` without the echo, its last megabytes. With `stream` this client
+   * gets `exec-output` instead, of one command at a time. `input` is what it reads, at most MOST_EXEC_INPUT bytes.
+   */
   readonly exec: Call<
-    { readonly command: string; readonly timeoutSeconds?: number },
-    { readonly status: number; readonly output: string }
+    {
+      readonly command: string;
+      /** Until the shell waits for a command. */
+      readonly promptSeconds?: number;
+      /** For the command itself. */
+      readonly timeoutSeconds?: number;
+      readonly input?: Uint8Array;
+      readonly stream?: boolean;
+    },
+    {
+      readonly status: number;
+      readonly output: string;
+      /** Bytes that were lost because this client did not take them for too long. */
+      readonly missed?: number;
+    }
   >;
+  /** What `exec-output` counted has been taken; keeps the window of OUTPUT_WINDOW open. */
+  readonly 'exec-taken': Call<{ readonly count: number }, Nothing>;
 }
 
 /** Calls of a process that was started without a machine's folder; it ends with its parent. */
@@ -176,6 +194,8 @@ export type ControlEvent =
   | { readonly event: 'job'; readonly job: JobView }
   | { readonly event: 'warning'; readonly error: PlainError }
   | { readonly event: 'restarted' }
+  /** To the client that runs a command; `count` is for `exec-taken`. */
+  | { readonly event: 'exec-output'; readonly text: string; readonly count: number }
   /** To clients that attached. */
   | { readonly event: 'console-output'; readonly bytes: Uint8Array };
 
@@ -187,6 +207,9 @@ export type ControlMessage =
   | ControlEvent;
 
 /** `delete` takes away a layer that nobody needs; `LayerView.may` says which those are. */
+/** As much as one line of the control socket holds. */
+export const MOST_EXEC_INPUT = 4 * 1024 * 1024;
+
 export type DiskJobKind = 'overlay' | 'commit' | 'stream' | 'compact' | 'check' | 'resize' | 'delete';
 
 export interface DiskJobArguments {

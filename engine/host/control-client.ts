@@ -18,6 +18,14 @@ export interface ClientParts {
   readonly gone: (client: ControlClient) => void;
 }
 
+/** The output of one command to one client. */
+export interface ExecStream {
+  /** Returns what ends it. */
+  readonly listen: (parse: (bytes: Uint8Array) => string) => () => void;
+  /** Bytes that were lost because the client did not take them. */
+  readonly missed: () => number;
+}
+
 export class ControlClient {
   readonly #parts: ClientParts;
   /** Waiting while the channel is congested, by what they are about; later ones take the place of earlier ones. */
@@ -26,6 +34,8 @@ export class ControlClient {
   #eventNumber = 0;
   #reader: { readonly hub: ConsoleHub; readonly reader: ConsoleReader } | undefined;
   #gone = false;
+  /** Of commands that run for it. */
+  readonly #exec = new Set<ConsoleReader>();
 
   constructor(parts: ClientParts) {
     this.#parts = parts;
@@ -65,6 +75,35 @@ export class ControlClient {
   detach(): void {
     if (this.#reader !== undefined) this.#reader.hub.detach(this.#reader.reader);
     this.#reader = undefined;
+  }
+
+  /** Hands on what `exec` makes of the console, and stops reading it while the client does not take that. */
+  execOutput(hub: ConsoleHub): ExecStream {
+    let reader: ConsoleReader | undefined;
+    const { channel } = this.#parts;
+    return {
+      listen: parse => {
+        const send = (bytes: Uint8Array) => {
+          const text = parse(bytes);
+          const count = bytes.length;
+          if (text !== '' && !this.#gone) channel.send({ event: 'exec-output', text, count });
+          // After this one has been counted as sent.
+          else queueMicrotask(() => own.taken(count));
+        };
+        const own: ConsoleReader = hub.attach(send, 0, () => channel.congested && !this.#gone);
+        reader = own;
+        this.#exec.add(own);
+        return () => {
+          hub.detach(own);
+          this.#exec.delete(own);
+        };
+      },
+      missed: () => reader?.missed ?? 0,
+    };
+  }
+
+  execTaken(count: number): void {
+    for (const reader of this.#exec) reader.taken(count);
   }
 
   taken(count: number): void {
@@ -116,12 +155,15 @@ export class ControlClient {
       this.#parts.channel.send(event);
     }
     this.#reader?.reader.pump();
+    for (const reader of this.#exec) reader.pump();
   }
 
   #leave(): void {
     if (this.#gone) return;
     this.#gone = true;
     this.detach();
+    // The command goes on, and nobody will say any more that its output was taken.
+    for (const reader of this.#exec) reader.taken(Number.MAX_SAFE_INTEGER);
     this.#events.clear();
     this.#parts.gone(this);
   }

@@ -142,10 +142,19 @@ function consoleTable(host: MachineHost): Table {
       host.power.resize(size);
       return done;
     },
-    exec: ({ command, timeoutSeconds = USUAL_PATIENCE_SECONDS }) => {
+    exec: async ({ stream = false, ...given }, client) => {
       if (!host.power.on) throw new AfterimageError('state', 'The machine is not running');
       if (host.power.paused) throw new AfterimageError('state', 'The machine is paused');
-      return host.exec.run(command, timeoutSeconds, () => host.power.over());
+      const { promptSeconds = USUAL_PATIENCE_SECONDS, timeoutSeconds = USUAL_PATIENCE_SECONDS } = given;
+      const output = stream ? client.execOutput(host.console) : undefined;
+      const options = { ...given, promptSeconds, timeoutSeconds, stream: output?.listen };
+      const executed = await host.exec.run(options, () => host.power.over());
+      const missed = output?.missed() ?? 0;
+      return missed === 0 ? executed : { ...executed, missed };
+    },
+    'exec-taken': ({ count }, client) => {
+      client.execTaken(count);
+      return done;
     },
     'console-taken': ({ count }, client) => {
       client.taken(count);

@@ -3,18 +3,31 @@
 import { randomBytes } from 'node:crypto';
 import { AfterimageError } from '../base/errors.ts';
 import type { ConsoleHub } from './console-hub.ts';
-import { isAtPrompt, withoutEscapes } from './machine-stop.ts';
+import { ECHO_AGAIN, END_OF_INPUT, inputPiece, linesFor } from './exec-lines.ts';
+import { ExecOutput } from './exec-output.ts';
+import { isAtPrompt } from './machine-stop.ts';
 
-/** Output beyond it is not kept; a console is no way to copy files. */
+/** Output that nobody takes as it comes is kept up to this; of more, the end of it. */
 const MOST_OUTPUT = 4 * 1024 * 1024;
-/** The shell's line editor takes 1023 characters; longer commands are put together from pieces. */
-const LONGEST_LINE = 600;
-/** Each takes up to four characters of a line. */
-const ESCAPES_A_LINE = 150;
+/** Bytes of input that are typed at a time. */
+const INPUT_PIECE = 32 * 1024;
 const INTERRUPT = '\u0003';
+
+export interface ExecOptions {
+  readonly command: string;
+  readonly promptSeconds: number;
+  readonly timeoutSeconds: number;
+  readonly input?: Uint8Array | undefined;
+  /**
+   * Where output goes as it comes: called with what listens to the console, returns what ends that. Without it the
+   * output is collected.
+   */
+  readonly stream?: ((parse: (bytes: Uint8Array) => string) => () => void) | undefined;
+}
 
 export interface Executed {
   readonly status: number;
+  /** Empty when it went elsewhere. */
   readonly output: string;
 }
 
@@ -28,65 +41,104 @@ export class MachineExec {
   }
 
   /** @throws AfterimageError `state` when the shell is not there in time, or the command does not end in time */
-  async run(command: string, timeoutSeconds: number, over: () => Promise<void>): Promise<Executed> {
-    const deadline = performance.now() + timeoutSeconds * 1000;
-    const mine = this.#last.then(() => this.#run(command, deadline, over()));
-    this.#last = mine.catch(() => undefined);
+  async run(options: ExecOptions, over: () => Promise<void>): Promise<Executed> {
+    // What others run before is part of the way to the prompt.
+    const deadline = deadlineIn(options.promptSeconds);
+    const before = this.#last;
+    const mine = inTime(before, deadline).then(() => this.#run(options, deadline, over()));
+    // One that gave up waiting has typed nothing: the next one waits for those before it.
+    this.#last = Promise.allSettled([before, mine]);
     return await mine;
   }
 
-  async #run(command: string, deadline: number, over: Promise<void>): Promise<Executed> {
+  async #run(options: ExecOptions, promptDeadline: number, over: Promise<void>): Promise<Executed> {
+    const { command, timeoutSeconds, input, stream } = options;
     const atPrompt = () => isAtPrompt(this.#console);
-    const ready = await this.#until(atPrompt, deadline, over);
-    if (!ready) {
-      throw new AfterimageError(
-        'state',
-        'The guest’s shell does not wait for a command; something else runs or is typed',
-      );
-    }
+    if (!(await this.#until(atPrompt, promptDeadline, over))) throw notAtPrompt();
     const [from, to] = [`<${randomBytes(6).toString('hex')}`, `>${randomBytes(6).toString('hex')}`];
-    let text = '';
-    const decoder = new TextDecoder();
-    const end = new RegExp(`\\r?\\n${to} (\\d{1,3})\\r?\\n`);
-    let found: RegExpExecArray | null = null;
-    const stopListening = this.#console.tap(bytes => {
-      text += decoder.decode(bytes, { stream: true });
-      const at = text.indexOf(`${from}\r\n`);
-      if (at > 0) text = text.slice(at);
-      // The end may have come in two pieces.
-      found ??= end.exec(text.slice(-Math.max(bytes.length * 2, 200)));
-      if (text.length > MOST_OUTPUT) text = `${text.slice(0, from.length + 2)}${text.slice(-MOST_OUTPUT / 2)}`;
-    });
+    const output = new ExecOutput(from, to);
+    let collected = '';
+    let changed = () => {};
+    const parse = (bytes: Uint8Array) => {
+      const text = output.feed(bytes);
+      changed();
+      return text;
+    };
+    const collect = (bytes: Uint8Array) => {
+      collected += parse(bytes);
+      if (collected.length > MOST_OUTPUT) collected = collected.slice(-MOST_OUTPUT / 2);
+    };
+    const stopListening = stream === undefined ? this.#console.tap(collect) : stream(parse);
+    const until = (is: () => boolean, deadline: number) =>
+      this.#until(is, deadline, over, wake => {
+        changed = wake;
+      });
     try {
-      for (const line of linesFor(command, from, to)) {
-        await this.#console.input(new TextEncoder().encode(`${line}\n`));
-        if (line.includes(to.slice(1))) break;
+      const deadline = deadlineIn(timeoutSeconds);
+      const lines = linesFor(command, from, to, input !== undefined);
+      for (const [index, line] of lines.entries()) {
+        await this.#type(`${line}\n`);
+        if (index === lines.length - 1) break;
         // The next piece is for the next prompt.
-        if (!(await this.#until(atPrompt, deadline, over))) throw new AfterimageError('state', 'The shell is gone');
+        if (!(await until(atPrompt, deadline))) throw new AfterimageError('state', 'The shell is gone');
       }
-      const done = await this.#until(() => found !== null, deadline, over);
-      if (!done) {
-        await this.#console.input(new TextEncoder().encode(INTERRUPT)).catch(() => undefined);
+      const ended = () => output.status !== undefined;
+      const fed =
+        input === undefined || (await this.#feed(input, () => until(() => output.started, deadline), deadline));
+      if (!fed || !(await until(ended, deadline))) {
+        await this.#interrupt(input !== undefined, over);
         throw new AfterimageError('state', 'The command did not end in time; it was interrupted');
       }
+      // The shell's prompt comes back before the next command is typed.
+      await until(atPrompt, deadlineIn(options.promptSeconds));
+      return { status: output.status!, output: collected };
     } finally {
       stopListening();
     }
-    const whole = end.exec(text) ?? found!;
-    const output = text.slice(from.length, whole.index < from.length ? from.length : whole.index);
-    // The shell's prompt comes back before the next command is typed.
-    await this.#until(atPrompt, deadline, over);
-    return { status: Number(whole[1]), output: plain(output) };
   }
 
-  /** Whether it became so in time. */
-  async #until(is: () => boolean, deadline: number, over: Promise<void>): Promise<boolean> {
+  /** False when there was no time for all of it. */
+  async #feed(input: Uint8Array, started: () => Promise<boolean>, deadline: number): Promise<boolean> {
+    if (!(await started())) return false;
+    for (let at = 0; at < input.length; ) {
+      if (performance.now() > deadline) return false;
+      const { text, next } = inputPiece(input, at, INPUT_PIECE);
+      await this.#type(text);
+      at = next;
+    }
+    await this.#type(END_OF_INPUT);
+    return true;
+  }
+
+  async #interrupt(hadInput: boolean, over: Promise<void>): Promise<void> {
+    try {
+      await this.#type(INTERRUPT);
+      if (!hadInput) return;
+      const soon = deadlineIn(2);
+      if (await this.#until(() => isAtPrompt(this.#console), soon, over)) await this.#type(`${ECHO_AGAIN}\n`);
+    } catch {
+      // The machine has ended; there is nothing to be interrupted.
+    }
+  }
+
+  async #type(text: string): Promise<void> {
+    await this.#console.input(new TextEncoder().encode(text));
+  }
+
+  /** Whether it became so in time. `wakeBy` gets what else may make it look. */
+  async #until(
+    is: () => boolean,
+    deadline: number,
+    over: Promise<void>,
+    wakeBy: (wake: () => void) => void = () => {},
+  ): Promise<boolean> {
     let ended = false;
     let wake = () => {};
     void over.then(() => {
       ended = true;
       wake();
     });
+    wakeBy(() => wake());
     const stopListening = this.#console.tap(() => wake());
     try {
       while (!is()) {
@@ -108,30 +160,23 @@ export class MachineExec {
   }
 }
 
-/** What is typed. The markers are split, so that the shell's echo of the line is not taken for them. */
-function linesFor(command: string, from: string, to: string): string[] {
-  const split = (marker: string) => `'${marker.slice(0, 4)}''${marker.slice(4)}'`;
-  const frame = (run: string) =>
-    ` printf '%s\\n' ${split(from)}; ${run} </dev/null; printf '\\n%s %s\\n' ${split(to)} $?`;
-  const quoted = `sh -c '${command.replaceAll("'", "'\\''")}'`;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the line editor would act on them
-  const simple = !/[\u0000-\u001f\u007f]/.test(command) && quoted.length <= LONGEST_LINE;
-  if (simple) return [frame(quoted)];
-  const lines = [" _c=''"];
-  const encoded = [...Buffer.from(command)].map(escaped);
-  for (let at = 0; at < encoded.length; at += ESCAPES_A_LINE) {
-    lines.push(` _c="$_c"'${encoded.slice(at, at + ESCAPES_A_LINE).join('')}'`);
+function notAtPrompt(): AfterimageError {
+  const message = 'The guest’s shell does not wait for a command; something else runs or is typed';
+  return new AfterimageError('state', message);
+}
+
+async function inTime(before: Promise<unknown>, deadline: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(notAtPrompt()), Math.max(0, deadline - performance.now()));
+  });
+  try {
+    await Promise.race([before, late]);
+  } finally {
+    clearTimeout(timer);
   }
-  lines.push(frame(`sh -c "$(printf "$_c")"`));
-  return lines;
 }
 
-/** A byte as the shell's `printf` makes it. */
-function escaped(byte: number): string {
-  const text = String.fromCharCode(byte);
-  return /[A-Za-z0-9 _./-]/.test(text) ? text : `\\${byte.toString(8).padStart(3, '0')}`;
-}
-
-function plain(output: string): string {
-  return withoutEscapes(output).replaceAll('\r\n', '\n').replace(/^\n/, '');
+function deadlineIn(seconds: number): number {
+  return performance.now() + seconds * 1000;
 }

@@ -1,12 +1,12 @@
-// `afterimage start`, `console`, `stop`, `suspend`, `pause`, `resume`, `reset` and `exec`.
+// `afterimage start`, `console`, `stop`, `suspend`, `pause`, `resume`, and `reset`.
 import type { Command } from 'commander';
 import type { MachineStatus } from '../../engine/api/machine.ts';
-import { AfterimageError } from '../../engine/base/errors.ts';
 import type { MachineConnection } from '../engines/connection.ts';
 import type { ConsoleOptions, StartOptions } from './console-command.ts';
 import { parseSize } from './disk-options.ts';
+import { addExecCommand } from './exec-command.ts';
 import { explain, printable } from './explain.ts';
-import { type CommonOptions, defineCommand, type Ended, type Outcome, usage, withMachine } from './machine-command.ts';
+import { type CommonOptions, defineCommand, type Ended, type Outcome, withMachine } from './machine-command.ts';
 import { parseExpression, parsePatience, parseSeconds } from './options.ts';
 import { stateText } from './texts.ts';
 
@@ -15,18 +15,12 @@ interface StopOptions extends CommonOptions {
   readonly timeout?: number;
 }
 
-interface ExecOptions extends CommonOptions {
-  readonly timeout: number;
-}
-
 /** As much as the machine's process keeps. */
 const SCROLLBACK = 256 * 1024;
 const TIMED_OUT = 124;
 /** A page or a full disk is tried again within a moment: two seconds are patience enough. */
 const LOOK_MILLISECONDS = 100;
 const MOST_LOOKS = 20;
-/** After its limit, a command is interrupted and what came of it told: that takes a moment. */
-const ANSWER_MILLISECONDS = 5000;
 
 const START_HELP = `
 The machine has a process of its own and goes on without this command: after Ctrl-A d,
@@ -40,15 +34,6 @@ Keys at a terminal:
   Ctrl-A x       power the machine off at once and quit
   Ctrl-A h       help
   Ctrl-A Ctrl-A  send Ctrl-A to the guest
-`;
-
-const EXEC_HELP = `
-The command is typed at the shell on the default guest's serial console. One argument is
-a line for the shell; of several each stays one word. There is no agent in the guest:
-the shell must be waiting for a command. Output is printed when the command has ended; it
-has no input. Waiting for the shell and the command together may take 60 seconds, or as
---timeout says; then the command is interrupted. Exit status: the command's; 1 when it
-cannot be run or takes too long.
 `;
 
 export function addPowerCommands(program: Command, ended: Ended): Command[] {
@@ -83,13 +68,7 @@ export function addPowerCommands(program: Command, ended: Ended): Command[] {
       ended(await withMachine(call, name, options, connection => SIMPLE_CALLS[call](name, connection))),
     ),
   );
-  const exec = define('exec <name> <command...>', "run a command in the default guest, as 'exec NAME -- COMMAND'")
-    .option('--timeout <seconds>', 'how long it may take, with the wait for the shell', parsePatience, 60)
-    .addHelpText('after', EXEC_HELP)
-    .action(async (name: string, words: readonly string[], options: ExecOptions) =>
-      ended(await execute(name, words, options)),
-    );
-  return [start, console, stop, ...simple, exec];
+  return [start, console, stop, ...simple, addExecCommand(program, ended)];
 }
 
 const SIMPLE = {
@@ -136,37 +115,4 @@ function stopMachine(name: string, options: StopOptions): Promise<number> {
     else if (status.error !== undefined) process.stderr.write(`afterimage: ${explain(status.error)}\n`);
     return { ...told(name, status), status: off ? 0 : TIMED_OUT };
   });
-}
-
-function execute(name: string, words: readonly string[], options: ExecOptions): Promise<number> {
-  return withMachine('run a command in', name, options, async connection => {
-    const command = words.length === 1 ? words[0]! : words.map(quoted).join(' ');
-    if (command === '') throw usage('there is no command to run');
-    const { timeout } = options;
-    const { status, output } = await answerWithin(
-      timeout,
-      connection.call('exec', { command, timeoutSeconds: timeout }),
-    );
-    if (!options.json) process.stdout.write(output);
-    return { json: { status, output }, lines: [], status };
-  });
-}
-
-/** The machine's process keeps to the limit itself, unless it stands still; nobody is to wait for that. */
-async function answerWithin<Result>(seconds: number, answer: Promise<Result>): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined;
-  const silence = new Promise<never>((_, reject) => {
-    const message = 'The shell does not wait for a command: something runs or is typed there, or the machine is paused';
-    timer = setTimeout(() => reject(new AfterimageError('state', message)), seconds * 1000 + ANSWER_MILLISECONDS);
-  });
-  try {
-    return await Promise.race([answer, silence]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** As one word of the shell. */
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
