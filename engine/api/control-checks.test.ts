@@ -20,6 +20,7 @@ it.each([
   ['restore', {}, 'id'],
   ['checkpoint', { store: 'disk' }, 'store'],
   ['checkpoint', { name: 'a\0b' }, 'name'],
+  ['checkpoint', { name: 'a\ud800' }, 'name'],
   ['console-input', { bytes: 'text' }, 'bytes'],
   ['console-resize', { rows: 0, columns: 80 }, 'rows'],
   ['disk-map', { layer: '../x' }, 'layer'],

@@ -19,6 +19,8 @@ export const text = (most: number) =>
     v.string(),
     v.maxLength(most),
     v.check(value => !value.includes('\0'), 'must not contain a zero byte'),
+    // Half of a pair of UTF-16 units is nothing that a file could keep.
+    v.check(value => value.isWellFormed(), 'must be whole characters'),
   );
 export const whole = (least: number, most: number) =>
   v.pipe(v.number(), v.safeInteger(), v.minValue(least), v.maxValue(most));

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isAtPrompt } from './machine-stop.ts';
+import { isAtPrompt, screenOf } from './machine-stop.ts';
 
 const PROMPT = 'root@afterimage:~# ';
 const shows = (text: string) => isAtPrompt({ recent: () => new TextEncoder().encode(text) });
@@ -16,4 +16,10 @@ test.each([
   ['', false],
 ])('%j is a shell that waits: %s', (text, waits) => {
   expect(shows(text)).toBe(waits);
+});
+
+test('a screen whose edge cuts a character in two can be kept all the same', () => {
+  const console = { recent: () => new TextEncoder().encode(`${'x'.repeat(79)}\u{1f680}\r\n`) };
+  const { lines } = screenOf(console as unknown as Parameters<typeof screenOf>[0]);
+  expect(lines[0]?.isWellFormed()).toBe(true);
 });

@@ -35,7 +35,7 @@ export function screenOf(console: ConsoleHub, size: ConsoleSize = USUAL_SIZE): S
   const lines = text.split(/\r?\n/).slice(-Math.min(rows, MOST_LINES));
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what is left of them is not shown
   const plain = lines.map(line => line.replace(/^.*\r(?!$)/, '').replaceAll(/[\u0000-\u001f\u007f]/g, ''));
-  return { rows, columns, lines: plain.map(line => line.slice(0, Math.min(columns, LONGEST_LINE))) };
+  return { rows, columns, lines: plain.map(line => line.slice(0, Math.min(columns, LONGEST_LINE)).toWellFormed()) };
 }
 
 /** What shows a screen again, on a terminal that shows something else, perhaps in modes that what it shows has set. */

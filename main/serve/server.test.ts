@@ -16,6 +16,8 @@ import { CONTENT_SECURITY_POLICY } from '../ipc/page-policy.ts';
 import { BrowserServer } from './server.ts';
 
 const LARGEST = 1000;
+/** Long for a test that sends, short for one that does not. */
+const SILENCE = 2000;
 const PROXY = 'vm.example';
 
 let folder: string;
@@ -43,6 +45,7 @@ beforeEach(async () => {
       uploadFolder: path.join(folder, 'temporary/uploads'),
       uploads: { largest: LARGEST, atOnce: 2 },
       otherHosts: [PROXY],
+      longestSilence: SILENCE,
     },
     0,
   );
@@ -363,6 +366,23 @@ test('an upload that breaks off leaves nothing', async () => {
     .toBe(1);
   asked.destroy();
   await expect.poll(() => readdir(uploads)).toEqual([]);
+});
+
+test('an upload that says nothing more is cut off, and leaves nothing', async () => {
+  const { cookie } = await enter();
+  const asked = request({
+    host: '127.0.0.1',
+    port,
+    method: 'POST',
+    path: '/upload?name=a',
+    headers: { origin: own(), cookie, 'content-length': 500 },
+    agent: false,
+  });
+  const over = new Promise(resolve => asked.on('error', resolve));
+  asked.write('half');
+  await over;
+  const uploads = path.join(folder, 'temporary/uploads');
+  await expect.poll(() => readdir(uploads).catch(() => [])).toEqual([]);
 });
 
 test('a checkpoint is downloaded under its name', async () => {

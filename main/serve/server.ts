@@ -26,6 +26,8 @@ export interface ServerParts {
   readonly uploads: UploadLimits;
   /** Names under which a reverse proxy shows us. */
   readonly otherHosts: readonly string[];
+  /** Milliseconds in which a sender must send something; a minute unless given. */
+  readonly longestSilence?: number;
   /** Signs the passes of pages; with one of its own a host lets in nobody from earlier runs. */
   readonly key?: Uint8Array;
 }
@@ -34,6 +36,11 @@ const BRIDGE_PATH = '/bridge.js';
 const LONGEST_TOKEN_BODY = 1024;
 const HEARTBEAT_MILLISECONDS = 30_000;
 const MOST_SOCKETS = 64;
+/** Pages, their files, uploads and downloads, many times over. */
+const MOST_CONNECTIONS = 1024;
+const HEADERS_MILLISECONDS = 30_000;
+/** Of an upload, or anything else that is sent to us. */
+const LONGEST_SILENCE = 60_000;
 
 export class BrowserServer {
   readonly #parts: ServerParts;
@@ -62,7 +69,9 @@ export class BrowserServer {
 
   /** Port 0 takes any that is free. Errors: `locked` when the port is in use. */
   static async listen(parts: ServerParts, port: number): Promise<BrowserServer> {
-    const server = createServer();
+    // A disk may take hours to come; whoever sends nothing for a while is cut off all the same.
+    const server = createServer({ requestTimeout: 0, headersTimeout: HEADERS_MILLISECONDS });
+    server.maxConnections = MOST_CONNECTIONS;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(port, '127.0.0.1', resolve);
@@ -137,6 +146,7 @@ export class BrowserServer {
 
   async #post(request: IncomingMessage, response: ServerResponse, address: URL): Promise<void> {
     if (!this.#gate.isOurOrigin(request)) return end(response, 403);
+    request.setTimeout(this.#parts.longestSilence ?? LONGEST_SILENCE, () => request.destroy());
     if (address.pathname === PATHS.session) return await this.#session(request, response);
     if (!this.#gate.hasSession(request)) return end(response, 401);
     if (address.pathname !== PATHS.upload) return end(response, 404);

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AfterimageError } from '../../engine/base/errors.ts';
-import { hostError } from '../../engine/base/host-errors.ts';
+import { codeOf, hostError } from '../../engine/base/host-errors.ts';
 import type { ChosenFile } from '../../preload/contract/files.ts';
 import type { App } from '../ipc/app.ts';
 
@@ -62,12 +62,23 @@ export class Transfers {
       response.writeHead(200, {
         'content-type': 'application/octet-stream',
         'content-length': bytes,
-        'content-disposition': `attachment; filename="checkpoint"; filename*=UTF-8''${encodeURIComponent(name)}`,
+        'content-disposition': `attachment; filename="checkpoint"; filename*=UTF-8''${extendedValue(name)}`,
         'cache-control': 'no-store',
       });
-      await pipeline(createReadStream(file), response);
+      try {
+        await pipeline(createReadStream(file), response);
+      } catch (thrown) {
+        // The page has gone, or its user thought better of it.
+        if (codeOf(thrown) !== 'ERR_STREAM_PREMATURE_CLOSE') throw hostError(thrown, file, 'send');
+      }
     });
   }
+}
+
+/** As a header has it (RFC 8187); a name may hold half a character. */
+function extendedValue(name: string): string {
+  const escaped = (letter: string) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`;
+  return encodeURIComponent(name.toWellFormed()).replaceAll(/['()*]/g, escaped);
 }
 
 /** What a sender announces is one thing, what it sends another. */

@@ -69,3 +69,8 @@ test('files are told apart by their names only', () => {
   const kinds = ['a.afterimage-checkpoint', 'A.QCOW2', 'disk.img', 'vmlinuz-6.12', 'Image', 'images.txt', 'notes'];
   expect(kinds.map(fileKind)).toEqual(['checkpoint', 'qcow2', 'raw', 'kernel', 'kernel', 'unknown', 'unknown']);
 });
+
+test('a screen whose lines were cut in the middle of a character is mended', () => {
+  const screen = { columns: 80, rows: 1, lines: ['a\ud83d'] };
+  expect(checkMachineArguments('checkpoint', { screen })).toMatchObject({ screen: { lines: ['a\ufffd'] } });
+});

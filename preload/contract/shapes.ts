@@ -56,7 +56,17 @@ export const consoleSize = v.strictObject({
 export const screenText = v.strictObject({
   columns: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1000)),
   rows: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(500)),
-  lines: v.pipe(v.array(v.pipe(v.string(), v.maxLength(4096))), v.maxLength(500)),
+  // A terminal may cut a line in the middle of a character.
+  lines: v.pipe(
+    v.array(
+      v.pipe(
+        v.string(),
+        v.maxLength(4096),
+        v.transform(line => line.toWellFormed()),
+      ),
+    ),
+    v.maxLength(500),
+  ),
 });
 export const automatic = v.strictObject({
   everyMinutes: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(7 * 24 * 60)),

@@ -20,8 +20,10 @@ if (program === undefined) {
     const run = spawnSync(process.execPath, [command, 'app', '--no-open', '--library', '/dev/null/x'], {
       encoding: 'utf8',
       timeout: 60_000,
+      // With a display it would be fetched.
+      env: { ...process.env, DISPLAY: '', WAYLAND_DISPLAY: '' },
     });
-    expect(run.stdout).toMatch(/^(Electron's program is not installed|There is no display), so the app/);
+    expect(run.stdout).toMatch(/^There is no display, so the app/);
   });
 } else {
   test('the app opens its window in Electron, isolated and sandboxed, and answers', async () => {
