@@ -96,10 +96,10 @@ export interface CheckpointDetails extends CheckpointNode {
 export interface Comparison {
   readonly from: Identity;
   readonly to: Identity;
-  /** Pages of memory that differ in where they are stored, and, of those, in content when `exact`. */
+  /** Pages of memory that differ in content, those included that only one has. */
   readonly changedPages: number;
   readonly totalPages: number;
-  /** Per disk: bytes that differ by the layers' allocation, undefined when the two share no layer. */
+  /** Bytes that differ, in blocks of 4 KiB; absent when only one of the two has the disk. */
   readonly disks: readonly { readonly device: string; readonly changedBytes?: number; readonly size: number }[];
 }
 

@@ -52,35 +52,6 @@ function pagesWithContent(reader: CheckpointReader): number {
   return reader.runs(0).reduce((sum, { block, count }) => (block === ZERO_BLOCK ? sum : sum + count), 0);
 }
 
-/** How many pages of two checkpoints are stored at different places, and how many there are. */
-export function comparePages(from: CheckpointReader, to: CheckpointReader): { changed: number; total: number } {
-  const [left, right] = [from.runs(0), to.runs(0)];
-  const total = Math.max(lengthOf(left), lengthOf(right));
-  let same = 0;
-  for (let a = 0, b = 0; a < left.length && b < right.length; ) {
-    const [one, other] = [left[a]!, right[b]!];
-    const first = Math.max(one.first, other.first);
-    const end = Math.min(one.first + one.count, other.first + other.count);
-    if (first < end && samePlace(one, other, first)) same += end - first;
-    if (one.first + one.count <= other.first + other.count) a += 1;
-    else b += 1;
-  }
-  return { changed: total - same, total };
-}
-
-type Run = ReturnType<CheckpointReader['runs']>[number];
-
-function samePlace(one: Run, other: Run, page: number): boolean {
-  if (one.block === ZERO_BLOCK || other.block === ZERO_BLOCK) return one.block === other.block;
-  if (one.file.id !== other.file.id || one.block !== other.block) return false;
-  return one.slot + page - one.first === other.slot + page - other.first;
-}
-
-function lengthOf(runs: readonly Run[]): number {
-  const last = runs.at(-1);
-  return last === undefined ? 0 : last.first + last.count;
-}
-
 export function retentionPolicy({ last, hourly, daily }: Retention): RetentionPolicy {
   return {
     latest: last,

@@ -191,7 +191,7 @@ export const TREE_TEXT = {
     size: (size: string) => `${size} changed`,
     disks: 'Disks',
     disk: (device: string, changed: string, size: string) => `${device}: ${changed} of ${size} differ`,
-    unrelated: (device: string) => `${device}: the two share no layer`,
+    unrelated: (device: string) => `${device}: only one of the two has this disk`,
     same: 'no difference',
     working: 'Comparing',
     failed: 'The two could not be compared',
