@@ -102,6 +102,9 @@ async function startMachines(app: App, firstMachine: boolean, print: (text: stri
 
 /** Machines are suspended or stopped as the settings say; with a second signal they are left running. */
 async function putAway(app: App, signals: Signals, print: (text: string) => void): Promise<void> {
+  for (const { name, foreign } of app.running()) {
+    if (foreign) print(`${name} was not started here and runs on; npx afterimage list shows it.`);
+  }
   const running = app.running().filter(machine => !machine.foreign);
   if (running.length === 0) return;
   const names = running.map(({ name }) => name).join(', ');

@@ -34,7 +34,7 @@ export class Application {
     return this.#connection === 'lost';
   }
 
-  /** The host was started anew: this page can do nothing until its new address is opened. */
+  /** The host does not know this page: it can do nothing until the host's address is opened. */
   get refused(): boolean {
     return this.#connection === 'refused';
   }

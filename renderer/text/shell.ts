@@ -30,8 +30,8 @@ export const SHELL = {
   closeMessage: 'Close message',
   lost: 'The host is out of reach. Trying to reach it again…',
   refused: {
-    title: 'The host was started anew',
-    text: 'Open the new address that it printed: this page was let in by the one before. Machines that were left running go on.',
+    title: 'The host does not let this page in',
+    text: 'Open the address that it printed when it started; npx afterimage serve prints it again. Machines that run go on.',
   },
   quitting: 'Afterimage is closing; machines are being put away.',
   backToLibrary: 'All machines',

@@ -167,8 +167,8 @@ test('a page that the host does not know any more says where to go, and nothing 
   await page.evaluate(() => scripted.emit({ event: 'connection', state: 'lost' }));
   await page.getByRole('alert').getByText('out of reach').waitFor();
   await page.evaluate(() => scripted.emit({ event: 'connection', state: 'refused' }));
-  await page.getByRole('heading', { name: 'The host was started anew' }).waitFor();
-  await page.getByText('Open the new address that it printed').waitFor();
+  await page.getByRole('heading', { name: 'The host does not let this page in' }).waitFor();
+  await page.getByText('Open the address that it printed').waitFor();
   expect(await page.getByRole('navigation').count()).toBe(0);
 });
 
