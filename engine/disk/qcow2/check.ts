@@ -7,7 +7,7 @@ import { hasBit, INCOMPATIBLE_CORRUPT, INCOMPATIBLE_DIRTY } from './features.ts'
 import { type Header, readHeader } from './header.ts';
 import { MOST_CHECK_FINDINGS } from './limits.ts';
 import { getRefcount } from './refcount-width.ts';
-import { activeL2Tables, countReferences, type Report } from './references.ts';
+import { activeL2Tables, countReferences, type References, type Report } from './references.ts';
 import { Storage } from './storage.ts';
 
 export interface Finding {
@@ -47,6 +47,8 @@ export interface Survey {
   readonly refcountsBroken: boolean;
   /** Clusters whose refcount is higher than it need be, and what it is to be. */
   readonly leaks: readonly Leak[];
+  /** Clusters past the end of the file that entries point to: whatever came to lie there would become theirs. */
+  readonly beyond: ReadonlySet<number>;
   /** Corruptions that no rebuilding of refcounts can mend. */
   readonly beyondRepair: number;
 }
@@ -74,7 +76,7 @@ export async function surveyImage(file: HostFile): Promise<Survey> {
   const references = await countReferences(storage, header, corruption);
   const beyondRepair = totals.corruption;
   const { census } = references;
-  const refcounts = await compareRefcounts(storage, header, census, note);
+  const refcounts = await compareRefcounts(storage, header, references, note);
   await compareCopied(
     storage,
     header,
@@ -91,12 +93,13 @@ export async function surveyImage(file: HostFile): Promise<Survey> {
     end: Math.max(census.end, refcounts.own.end) * header.clusterSize,
     findings,
   };
-  return { report, storage, header, census, beyondRepair, ...refcounts };
+  const { beyond } = references;
+  return { report, storage, header, census, beyond, beyondRepair, ...refcounts };
 }
 
 type Note = (kind: Finding['kind'], message: string, offset: number) => void;
 
-async function compareRefcounts(storage: Storage, header: Header, census: Census, note: Note) {
+async function compareRefcounts(storage: Storage, header: Header, { census, beyond }: References, note: Note) {
   const { clusterSize, refcountBits, refcountTable } = header;
   const own = new Census(clusterSize, storage.end);
   const leaks: Leak[] = [];
@@ -131,7 +134,7 @@ async function compareRefcounts(storage: Storage, header: Header, census: Census
       if (stored === count) continue;
       const offset = cluster * clusterSize;
       if (stored < count) bad(`A cluster has ${count} references but a refcount of ${stored}`, offset);
-      else {
+      else if (!beyond.has(cluster)) {
         note('leak', `A cluster has ${count} references and a refcount of ${stored}`, offset);
         // Bounded as findings are: a repair of more rebuilds all.
         if (leaks.length < MOST_CHECK_FINDINGS) leaks.push({ cluster, count });

@@ -19,21 +19,27 @@ export interface References {
   /** Guest clusters of the active disk with a place in the file, and those of them that are compressed. */
   readonly allocated: number;
   readonly compressed: number;
+  /** Clusters past the end of the file that entries point to; at most `MOST_BEYOND` of them. */
+  readonly beyond: ReadonlySet<number>;
 }
+
+/** Each takes some 40 bytes of memory. */
+export const MOST_BEYOND = 2 ** 20;
 
 /** Counts all references but those of the refcounts' own tables. What is wrong with an entry goes to `report`. */
 export async function countReferences(storage: Storage, header: Header, report: Report): Promise<References> {
   const { clusterSize } = header;
   const census = new Census(clusterSize, storage.end);
   const tables = new Census(clusterSize, storage.end);
+  const beyond = new Set<number>();
   census.add(0, clusterSize);
-  await countL1s(storage, header, { census, tables }, report);
-  const active = await countTables(storage, header, { census, tables }, report);
+  await countL1s(storage, header, { census, tables, beyond }, report);
+  const active = await countTables(storage, header, { census, tables, beyond }, report);
   await countBitmaps(storage, header, census, report);
-  return { census, tables, ...active };
+  return { census, tables, beyond, ...active };
 }
 
-type Counts = Pick<References, 'census' | 'tables'>;
+type Counts = Pick<References, 'census' | 'tables'> & { readonly beyond: Set<number> };
 
 async function countL1s(storage: Storage, header: Header, counts: Counts, report: Report): Promise<void> {
   const table = await readSnapshots(storage, header);
@@ -58,8 +64,10 @@ async function countL1s(storage: Storage, header: Header, counts: Counts, report
       const entry = decodeTableEntry(view, index * 8, header.clusterSize);
       if (typeof entry === 'string') report(entry, offset + index * 8);
       else if (entry.host === 0) continue;
-      else if (!(entry.host < storage.end)) report('An L1 entry points past the end of the file', offset + index * 8);
-      else {
+      else if (!(entry.host < storage.end)) {
+        report('An L1 entry points past the end of the file', offset + index * 8);
+        noteBeyond(counts.beyond, storage, entry.host, header.clusterSize);
+      } else {
         counts.tables.add(entry.host, 1, times);
         counts.census.add(entry.host, 1, times);
       }
@@ -86,6 +94,7 @@ async function countTables(storage: Storage, header: Header, counts: Counts, rep
       else if (entry.host === 0) continue;
       else if (!(entry.host < storage.end) || entry.host + entry.compressedLength > end) {
         report('An L2 entry points past the end of the file', host + at);
+        noteBeyond(counts.beyond, storage, entry.host, entry.compressedLength || clusterSize);
       } else {
         counts.census.add(entry.host, entry.compressedLength > 0 ? entry.compressedLength : clusterSize, times);
         if (active) allocated += 1;
@@ -94,6 +103,14 @@ async function countTables(storage: Storage, header: Header, counts: Counts, rep
     }
   }
   return { allocated, compressed };
+}
+
+function noteBeyond(beyond: Set<number>, { end, clusterSize }: Storage, host: number, length: number): void {
+  const first = Math.ceil(Math.max(host, end) / clusterSize);
+  const last = Math.floor((host + length - 1) / clusterSize);
+  for (let cluster = Math.min(first, last); cluster <= last && beyond.size < MOST_BEYOND; cluster += 1) {
+    beyond.add(cluster);
+  }
 }
 
 /** Host offsets of the L2 tables of the active L1 table that lie within the file. */

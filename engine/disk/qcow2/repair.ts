@@ -9,7 +9,7 @@ import { INCOMPATIBLE_CORRUPT, INCOMPATIBLE_DIRTY, withBit } from './features.ts
 import type { Header } from './header.ts';
 import * as limits from './limits.ts';
 import { largestRefcount, setRefcount } from './refcount-width.ts';
-import { activeL2Tables } from './references.ts';
+import { activeL2Tables, MOST_BEYOND } from './references.ts';
 import type { Storage } from './storage.ts';
 import { writeIncompatible } from './writing.ts';
 
@@ -63,7 +63,7 @@ export async function repairImage(file: HostFile, options: RepairOptions = {}): 
 }
 
 /**
- * Makes entries of the active L2 tables zero that cannot be followed. What the backing file has there is not shown: it
+ * Makes entries of the active tables zero that cannot be followed. What the backing file has there is not shown: it
  * is older. A version without zero clusters can do that only without a backing file.
  */
 async function giveUpLost({ storage, header }: Survey): Promise<number> {
@@ -85,7 +85,23 @@ async function giveUpLost({ storage, header }: Survey): Promise<number> {
     }
     if (lost > already) await storage.write(table, [bytes]);
   }
+  lost += await giveUpTables(storage, header);
   await storage.flush();
+  return lost;
+}
+
+/** The same of whole L2 tables. Where something lies below, an empty entry would show it; those stay. */
+async function giveUpTables(storage: Storage, { l1, clusterSize, backing }: Header): Promise<number> {
+  if (backing !== undefined || l1.entries === 0) return 0;
+  const bytes = await storage.readBytes(l1.offset, l1.entries * 8);
+  let lost = 0;
+  for (let index = 0; index < l1.entries; index += 1) {
+    const entry = decodeTableEntry(viewOf(bytes), index * 8, clusterSize);
+    if (typeof entry !== 'string' && (entry.host === 0 || entry.host < storage.end)) continue;
+    writeU64(viewOf(bytes), index * 8, 0);
+    lost += 1;
+  }
+  if (lost > 0) await storage.write(l1.offset, [bytes]);
   return lost;
 }
 
@@ -105,7 +121,7 @@ async function lowerRefcounts(storage: Storage, header: Header, leaks: readonly 
 }
 
 /** Writes refcounts behind all that is in use and then points the header to them. Returns what they take themselves. */
-async function rebuildRefcounts({ storage, header, census, own: old }: Survey): Promise<Census> {
+async function rebuildRefcounts({ storage, header, census, own: old, beyond }: Survey): Promise<Census> {
   const { clusterSize, refcountBits } = header;
   const most = largestRefcount(refcountBits);
   for (const [cluster, count] of census.counted()) {
@@ -113,8 +129,11 @@ async function rebuildRefcounts({ storage, header, census, own: old }: Survey): 
     const offset = cluster * clusterSize;
     throw new AfterimageError('unsupported', 'A cluster has more references than its refcount can hold', { offset });
   }
-  const first = Math.max(census.end, old.end, Math.ceil(storage.end / clusterSize));
+  if (beyond.size >= MOST_BEYOND) {
+    throw new AfterimageError('too-large', 'Too many entries point nowhere', { file: storage.file.name });
+  }
   const perBlock = (clusterSize * 8) / refcountBits;
+  const first = Math.max(census.end, old.end, Math.ceil(storage.end / clusterSize));
   let blocks = 0;
   let tableClusters = 0;
   for (;;) {
@@ -123,6 +142,17 @@ async function rebuildRefcounts({ storage, header, census, own: old }: Survey): 
     if (needed <= blocks && neededTable <= tableClusters) break;
     blocks = needed;
     tableClusters = neededTable;
+  }
+  const end = Math.ceil(storage.end / clusterSize);
+  for (let cluster = end; cluster < first + blocks + tableClusters; cluster += 1) {
+    if (!beyond.has(cluster)) continue;
+    // It would come to point to what is put there.
+    const context = { file: storage.file.name, offset: cluster * clusterSize };
+    throw new AfterimageError(
+      'unsupported',
+      'Entries that point nowhere are in the way; give up what is lost',
+      context,
+    );
   }
   if (tableClusters * clusterSize > Math.max(limits.MOST_REFCOUNT_TABLE_BYTES, clusterSize)) {
     throw new AfterimageError('too-large', 'The image is too large for its refcounts', { file: storage.file.name });
@@ -135,7 +165,8 @@ async function rebuildRefcounts({ storage, header, census, own: old }: Survey): 
     const view = viewOf(block);
     for (let entry = 0; entry < perBlock; entry += 1) {
       const cluster = index * perBlock + entry;
-      const count = census.get(cluster) + own.get(cluster);
+      // What entries point to that point nowhere is not given to anyone else.
+      const count = census.get(cluster) + own.get(cluster) + (beyond.has(cluster) ? 1 : 0);
       if (count > 0) setRefcount(view, entry, refcountBits, count);
     }
     await storage.write((first + index) * clusterSize, [block]);
