@@ -31,6 +31,9 @@ export interface Reopening {
   readonly change?: (file: HostFile) => Promise<void>;
 }
 
+/** Blocks that are looked up together where the first of them is: neighbours are wanted next, and are as cheap. */
+const BLOCKS_AHEAD = 16;
+
 /** Counts changes to what layers are and what they stand on, of all chains: what is remembered of one is forgotten then. */
 let shape = 0;
 
@@ -145,18 +148,28 @@ export class Layer implements Disk {
     if (known !== undefined) return this.#layers[known]!;
     let depth = 0;
     // Only layers that nobody writes to can be passed by again without a look.
-    let lasting = within;
+    let lasting = within ? BLOCKS_AHEAD : 0;
     let layer: Layer = this;
     for (; ; layer = layer.#backing!) {
-      const passed = lasting && layer.readonly && layer.#leavesToBacking(block * DEPTH_BLOCK_BYTES, DEPTH_BLOCK_BYTES);
-      if (!passed) {
-        if (!layer.#leavesToBacking(offset, length)) break;
-        lasting = false;
-      }
+      const passed = lasting > 0 && layer.readonly ? layer.#blocksLeft(block, lasting) : 0;
+      if (passed === 0 && !layer.#leavesToBacking(offset, length)) break;
+      lasting = passed;
       depth += 1;
     }
-    if (lasting && layer.#knows(offset, length)) this.#depths.set(block, depth);
+    // What is left to the last layer is nobody else's.
+    const ahead = layer.#backing === undefined ? lasting : Math.min(1, lasting);
+    if (ahead > 1 || (ahead === 1 && layer.#knows(offset, length))) {
+      for (let index = 0; index < ahead; index += 1) this.#depths.set(block + index, depth);
+    }
     return layer;
+  }
+
+  /** How many blocks from one on are left to the layer below for certain, `most` at most. */
+  #blocksLeft(block: number, most: number): number {
+    const at = block * DEPTH_BLOCK_BYTES;
+    if (!this.#leavesToBacking(at, DEPTH_BLOCK_BYTES)) return 0;
+    const end = Math.min(at + most * DEPTH_BLOCK_BYTES, this.size, this.#backing!.size);
+    return Math.max(1, Math.floor((this.image?.peekBacking(at, end - at) ?? 0) / DEPTH_BLOCK_BYTES));
   }
 
   /** Whether the mapping of the range is in memory, so that a second look would find nothing new. */

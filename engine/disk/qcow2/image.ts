@@ -204,6 +204,11 @@ export class Qcow2Image implements Disk {
     return this.#closed ? undefined : this.#reader.peek(offset, length);
   }
 
+  /** How many bytes from a place on are the backing file's for certain; as `peekKind`, it waits for nothing. */
+  peekBacking(offset: number, most: number): number {
+    return this.#closed ? 0 : this.#reader.peekBacking(offset, most);
+  }
+
   /** Writes one whole cluster compressed, if it shrinks. `content` is a cluster long, also for the last of the disk. */
   async writeCompressed(offset: number, content: Uint8Array): Promise<void> {
     const { clusterSize } = this.header;

@@ -113,6 +113,20 @@ export class Mapping {
     return slice === undefined ? undefined : this.#decode(slice, cluster);
   }
 
+  /** How many guest clusters from this one on have entries that say nothing, as far as one slice in memory tells. */
+  countEmpty(cluster: number, most: number): number {
+    const { entries } = this.shape;
+    const table = this.#tableHost(Math.floor(cluster / entries));
+    if (table === 0) return Math.min(most, entries - (cluster % entries));
+    const slice = this.cache.peek(this.#sliceOffset(cluster, table));
+    if (slice === undefined) return 0;
+    const first = cluster % this.#entriesPerSlice;
+    const end = Math.min(first + most, this.#entriesPerSlice);
+    let index = first;
+    while (index < end && isEmptyEntry(slice.view, index * this.shape.entryBytes, this.shape)) index += 1;
+    return index - first;
+  }
+
   /** Brings the entry of a guest cluster into memory; `peek` again afterwards. */
   async load(cluster: number): Promise<void> {
     const table = this.#table(Math.floor(cluster / this.shape.entries)).host;

@@ -103,6 +103,15 @@ export class Reader {
     return kind;
   }
 
+  /** How many bytes from a place on are the backing file's, as far as that is known without waiting. */
+  peekBacking(offset: number, most: number): number {
+    if (!this.#parts.hasBacking) return 0;
+    const { clusterSize } = this.#shape;
+    const first = Math.floor(offset / clusterSize);
+    const count = this.#parts.mapping.countEmpty(first, Math.ceil((offset + most) / clusterSize) - first);
+    return Math.min(most, Math.max(0, (first + count) * clusterSize - offset));
+  }
+
   /** The run that is the whole range, if it is one and its mapping is in memory. */
   #singleRun(offset: number, length: number): ReadRun | undefined {
     const { clusterSize } = this.#shape;
