@@ -103,8 +103,6 @@ export interface MachineStatus {
   readonly error?: PlainError;
   /** Milliseconds since 1970, of the last start or restore. */
   readonly startedAt?: number;
-  /** Retired since then. */
-  readonly instructions?: number;
   /** The checkpoint that the present state comes from. */
   readonly position?: Identity;
   /** A checkpoint being taken now. */

@@ -40,15 +40,19 @@ export class MachineCheckpoints {
     this.#taking = taking;
     try {
       const tree = await this.#host.tree();
-      await this.#host.diskJobs.refuseLongChains();
-      const { record } = folder;
+      const name = given.name ?? nameOfNow();
       const origin = given.origin ?? 'manual';
+      // It may have to wait for layers to be merged.
+      this.#host.setFact('taking', { phase: 'preparing', name, origin, donePages: 0, totalPages: 0 });
+      await this.#host.diskJobs.refuseLongChains();
+      taking.signal.throwIfAborted();
+      const { record } = folder;
       const taken = await engine.checkpoint({
         tree,
         store: await stores.use(given.store ?? FILE),
         full: given.full === true,
         about: {
-          name: given.name ?? nameOfNow(),
+          name,
           note: given.note ?? '',
           origin,
           machine: JSON.stringify(record),

@@ -7,6 +7,7 @@ import { retentionPolicy } from './machine-tree.ts';
 
 export class MachineDeletions {
   readonly #host: MachineHost;
+  readonly #cleaning = new Set<Promise<unknown>>();
 
   constructor(host: MachineHost) {
     this.#host = host;
@@ -61,6 +62,11 @@ export class MachineDeletions {
     await this.#host.layers.suspect(layers);
   }
 
+  /** Resolves when the jobs that free what deleted checkpoints leave have ended; undefined when there are none. */
+  get cleaning(): Promise<unknown> | undefined {
+    return this.#cleaning.size === 0 ? undefined : Promise.allSettled(this.#cleaning);
+  }
+
   /** Frees what deleted checkpoints leave, in a job. */
   cleanUp(subject: string, merge: 'now' | 'when-worth' = 'now'): void {
     const { jobs, layers } = this.#host;
@@ -75,6 +81,9 @@ export class MachineDeletions {
       void this.#host.diskJobs.tidy();
       outcome(`${Math.max(0, freed)} bytes of checkpoints and ${deleted.length} layers of disks freed`);
     });
+    this.#cleaning.add(result);
+    const ended = () => this.#cleaning.delete(result);
+    result.then(ended, ended);
     result.then(
       () => {
         this.#host.announce({ event: 'tree' });

@@ -14,12 +14,18 @@ import type { JobHandle } from './machine-jobs.ts';
 
 type Report = Extract<DiskJobEvent, { kind: 'disk-job' }>;
 
-/** A chain is shortened from so many layers on, down to half of it: each is a file that is open while the machine runs. */
-const LONG_CHAIN = 48;
-/** From here on a checkpoint waits for the shortening: one after the other they come faster than layers are merged. */
-const TOO_LONG_CHAIN = 64;
-/** What a chain may grow to by checkpoints; beyond MOST_LAYERS it could not be opened any more. */
-const LONGEST_CHAIN = MOST_LAYERS - 8;
+/** How many layers a disk may stand on. */
+export interface ChainLimits {
+  /** Shortened from so many on, down to half of it: each is a file that is open while the machine runs. */
+  readonly long: number;
+  /** From here on a checkpoint waits for the shortening: one after the other they come faster than layers are merged. */
+  readonly waits: number;
+  /** What a chain may grow to by checkpoints. */
+  readonly longest: number;
+}
+
+/** Beyond MOST_LAYERS a chain could not be opened any more. */
+const USUAL_LIMITS: ChainLimits = { long: 48, waits: 64, longest: MOST_LAYERS - 8 };
 
 /** A job that runs on a disk. */
 interface Active {
@@ -30,6 +36,7 @@ interface Active {
 
 export class MachineDiskJobs {
   readonly #host: MachineHost;
+  readonly #limits: ChainLimits;
   readonly #active = new Map<number, Active>();
   /** Disks with jobs that a crash has interrupted. */
   readonly #interrupted = new Set<number>();
@@ -37,8 +44,9 @@ export class MachineDiskJobs {
   /** Resolves when a layer has been merged. */
   #merged = Promise.withResolvers<void>();
 
-  constructor(host: MachineHost) {
+  constructor(host: MachineHost, limits: ChainLimits = USUAL_LIMITS) {
     this.#host = host;
+    this.#limits = limits;
   }
 
   /** Whether a job has a disk open while the machine is off. */
@@ -63,7 +71,7 @@ export class MachineDiskJobs {
   }
 
   /**
-   * Waits until chains that are being shortened have room for another layer.
+   * Waits until chains that are being shortened, or soon will be since checkpoints go, have room for another layer.
    * @throws AfterimageError `too-large` when one would become too long to be opened again
    */
   async refuseLongChains(): Promise<void> {
@@ -71,11 +79,12 @@ export class MachineDiskJobs {
     for (const disk of folder.record.disks.keys()) {
       for (;;) {
         const { length } = await layers.chain(folder.activeLayer(disk));
-        if (length >= TOO_LONG_CHAIN && this.#tidying !== undefined) {
-          await Promise.race([this.#tidying, this.#merged.promise]);
+        const room = this.#tidying ?? this.#host.deletions.cleaning;
+        if (length >= this.#limits.waits && room !== undefined) {
+          await Promise.race([room, this.#merged.promise]);
           continue;
         }
-        if (length < LONGEST_CHAIN) break;
+        if (length < this.#limits.longest) break;
         throw new AfterimageError(
           'too-large',
           'A disk stands on as many layers as it can; delete checkpoints that are not needed, or stream its layers',
@@ -101,7 +110,7 @@ export class MachineDiskJobs {
 
   async #shorten(disk: number): Promise<void> {
     const { layers, folder, jobs } = this.#host;
-    for (let wanted = LONG_CHAIN; ; wanted = LONG_CHAIN / 2) {
+    for (let wanted = this.#limits.long; ; wanted = this.#limits.long / 2) {
       const chain = await layers.chain(folder.activeLayer(disk));
       if (chain.length < wanted || this.#active.has(disk)) return;
       const model = await layers.model();

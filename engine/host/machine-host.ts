@@ -9,11 +9,11 @@ import { ConsoleHub } from './console-hub.ts';
 import { type ControlChannel, SocketChannel } from './control-channel.ts';
 import { ControlClient } from './control-client.ts';
 import { ControlServer } from './control-server.ts';
-import type { EngineParts } from './engine.ts';
+import type { EngineParts } from './engine-run.ts';
 import { type Handlers, machineCalls } from './machine-calls.ts';
 import { MachineCheckpoints } from './machine-checkpoints.ts';
 import { MachineDeletions } from './machine-deletions.ts';
-import { MachineDiskJobs } from './machine-disk-jobs.ts';
+import { type ChainLimits, MachineDiskJobs } from './machine-disk-jobs.ts';
 import { MachineDiskSet } from './machine-disk-set.ts';
 import { MachineExec } from './machine-exec.ts';
 import { MachineFolder } from './machine-folder.ts';
@@ -33,6 +33,8 @@ const LINGER_MILLISECONDS = 100;
 export interface MachineHostParts {
   readonly folder: string;
   readonly engine: EngineParts;
+  /** The usual ones unless given. */
+  readonly chains?: ChainLimits;
 }
 
 /** Opened lazily: what a call does not need is not waited for. */
@@ -71,7 +73,7 @@ export class MachineHost {
   /** Parts of the status that others know. */
   readonly #facts: { -readonly [Name in 'taking' | 'absentPages']?: MachineStatus[Name] } = {};
 
-  private constructor(folder: MachineFolder, stores: MachineStores, engine: EngineParts) {
+  private constructor(folder: MachineFolder, stores: MachineStores, { engine, chains }: MachineHostParts) {
     this.folder = folder;
     this.stores = stores;
     this.engineParts = engine;
@@ -99,15 +101,15 @@ export class MachineHost {
       () => this.tree(),
       () => [...this.copying].flatMap(([job, layers]) => layers.map(layer => ({ job, layer }))),
     );
-    this.diskJobs = new MachineDiskJobs(this);
+    this.diskJobs = new MachineDiskJobs(this, chains);
     this.#handlers = machineCalls(this);
   }
 
   /** Errors: `locked` when another process owns the folder, and those of its `machine.json`. */
-  static async open({ folder, engine }: MachineHostParts): Promise<MachineHost> {
-    const opened = await MachineFolder.open(folder);
+  static async open(parts: MachineHostParts): Promise<MachineHost> {
+    const opened = await MachineFolder.open(parts.folder);
     try {
-      const host = new MachineHost(opened, await MachineStores.open(opened), engine);
+      const host = new MachineHost(opened, await MachineStores.open(opened), parts);
       host.#server = await ControlServer.listen(opened.path, socket => host.#acceptSocket(socket));
       return host;
     } catch (thrown) {
