@@ -11,7 +11,9 @@ import type { ScreenText } from '../../engine/api/checkpoints.ts';
 import type { ConsoleSize } from '../../engine/api/settings.ts';
 import type { ConsolePort } from '../../preload/contract/console.ts';
 import { copyText } from './clipboard.ts';
+import { hasGraphicsCard } from './graphics-card.ts';
 import { InputQueue } from './input-queue.ts';
+import { OutputPacer, type PacerClock } from './output-pacer.ts';
 import { readScreen } from './read-screen.ts';
 import { installStyleElements } from './style-elements.ts';
 import { TERMINAL_THEME } from './theme.ts';
@@ -45,6 +47,12 @@ const FOUND: NonNullable<ISearchOptions['decorations']> = {
   activeMatchColorOverviewRuler: '#f3cd84',
 };
 
+const WINDOW_CLOCK: PacerClock = {
+  now: () => performance.now(),
+  onFrame: call => requestAnimationFrame(call),
+  hidden: () => document.hidden,
+};
+
 export class ConsoleTerminal {
   readonly element = document.createElement('div');
   readonly #terminal: Terminal;
@@ -52,10 +60,11 @@ export class ConsoleTerminal {
   readonly #search = new SearchAddon();
   readonly #events: TerminalEvents;
   readonly #input: InputQueue;
+  readonly #output: OutputPacer;
   readonly #encoder = new TextEncoder();
   #port: ConsolePort | undefined;
   #webgl: WebglAddon | undefined;
-  /** The graphics card was lost once: not again in this terminal. */
+  /** There is no graphics card, or it was lost once: not again in this terminal. */
   #refused = false;
   #resizes: ResizeObserver | undefined;
   #opened = false;
@@ -91,6 +100,13 @@ export class ConsoleTerminal {
     this.#terminal.loadAddon(new WebLinksAddon((_event, address) => events.onLink(address)));
     this.#terminal.attachCustomKeyEventHandler(event => events.allowKey(event));
     this.#input = new InputQueue(bytes => this.#port?.write(bytes) ?? Promise.resolve(), events.onWaiting);
+    // What xterm has parsed is taken, not what has arrived: a flood waits at the machine, not in this page.
+    this.#output = new OutputPacer(
+      (bytes, parsed) => this.#terminal.write(bytes, parsed),
+      count => this.#port?.taken(count),
+      WINDOW_CLOCK,
+    );
+    document.addEventListener('visibilitychange', this.#onVisibility);
     this.#terminal.onData(text => this.#input.add(this.#encoder.encode(text)));
     this.#terminal.onBinary(text => this.#input.add(Uint8Array.from(text, character => character.charCodeAt(0))));
     this.#terminal.onResize(({ cols, rows }) => this.#tellSize({ columns: cols, rows }));
@@ -113,8 +129,7 @@ export class ConsoleTerminal {
       return;
     }
     this.#port = port;
-    // What xterm has parsed is taken, not what has arrived: a flood waits at the machine, not in this page.
-    port.onOutput(bytes => this.#terminal.write(bytes, () => port.taken(bytes.length)));
+    port.onOutput(bytes => this.#output.add(bytes));
     port.onState(state => {
       if (state === 'idle') this.#input.clear();
       this.#events.onState(state);
@@ -147,6 +162,8 @@ export class ConsoleTerminal {
   dispose(): void {
     this.#disposed = true;
     this.detach();
+    document.removeEventListener('visibilitychange', this.#onVisibility);
+    this.#output.dispose();
     this.#port?.close();
     this.#terminal.dispose();
   }
@@ -217,6 +234,8 @@ export class ConsoleTerminal {
     this.#terminal.clearSelection();
   }
 
+  readonly #onVisibility = () => this.#output.visibilityChanged();
+
   #tellSize(size: ConsoleSize): void {
     this.#port?.resize(size);
     this.#events.onSize(size);
@@ -230,6 +249,11 @@ export class ConsoleTerminal {
 
   #accelerate(): void {
     if (this.#refused || this.#webgl !== undefined) return;
+    if (!hasGraphicsCard()) {
+      this.#refused = true;
+      this.#events.onAccelerated(false);
+      return;
+    }
     try {
       const webgl = new WebglAddon();
       webgl.onContextLoss(() => {

@@ -5,6 +5,7 @@
 /** Style elements that are made while `work` runs, and by terminals later, become sheets of the document. */
 export function installStyleElements(document: Document): void {
   if (document.createElement !== Document.prototype.createElement) return;
+  installStyleAttributes();
   const original = document.createElement.bind(document) as (
     tag: string,
     options?: ElementCreationOptions,
@@ -13,6 +14,18 @@ export function installStyleElements(document: Document): void {
     tag.toLowerCase() === 'style'
       ? standIn(document, original('span'))
       : original(tag, options)) as typeof document.createElement;
+}
+
+/**
+ * Colours beyond the first sixteen, and the distance of wide characters, are style attributes of spans where no graphics
+ * card draws. Set as a property they are allowed.
+ */
+function installStyleAttributes(): void {
+  const { setAttribute } = Element.prototype;
+  HTMLSpanElement.prototype.setAttribute = function (this: HTMLSpanElement, name: string, value: string) {
+    if (name === 'style') this.style.cssText = value;
+    else setAttribute.call(this, name, value);
+  };
 }
 
 function standIn(document: Document, element: HTMLElement): HTMLElement {
