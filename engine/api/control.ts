@@ -17,6 +17,7 @@ import type {
   TakenCheckpoint,
   TreeVerification,
 } from './checkpoints.ts';
+import type { HostAbilities } from './disk.ts';
 import type {
   AddedDisk,
   DiskConfiguration,
@@ -290,6 +291,8 @@ export interface DiskView {
   readonly active: string;
   /** All layers of this disk that the machine or any checkpoint needs, or nobody any more. */
   readonly layers: readonly LayerView[];
+  /** What the file system under it can do for it; absent where nobody can tell. */
+  readonly host?: HostAbilities;
 }
 
 export interface Verdict {

@@ -34,9 +34,14 @@ export async function hostAbilities(folder: string): Promise<HostAbilities | und
   return found;
 }
 
+/** Whether a file is one that a process left that was killed meanwhile. */
+export function isProbe(name: string): boolean {
+  return /^\.probe-[0-9a-f]{12}(-copy)?\.partial$/.test(name);
+}
+
 async function probe(folder: string): Promise<HostAbilities | undefined> {
   const file = path.join(folder, `.probe-${randomBytes(6).toString('hex')}.partial`);
-  const copy = `${file}.copy`;
+  const copy = file.replace('.partial', '-copy.partial');
   try {
     const handle = await open(file, 'wx+', 0o600);
     try {

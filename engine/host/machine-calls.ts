@@ -3,9 +3,12 @@ import type { ArgumentsOf, CallName, ResultOf } from '../api/control.ts';
 import type { MachineConfiguration } from '../api/machine.ts';
 import { AfterimageError } from '../base/errors.ts';
 import type { ControlClient } from './control-client.ts';
+import { refuseOtherBoot } from './expected-files.ts';
+import { hostAbilities } from './host-abilities.ts';
 import { layerMap } from './layer-map.ts';
 import { compareCheckpoints } from './machine-compare.ts';
 import { cloneTo, exportTo } from './machine-copies.ts';
+import { DISKS } from './machine-folder.ts';
 import type { MachineHost } from './machine-host.ts';
 import { checkpointDetails, treeView } from './machine-tree.ts';
 
@@ -53,6 +56,7 @@ function machineTable(host: MachineHost): Table {
       if (host.power.on && !mayChangeWhileOn(change)) {
         throw new AfterimageError('state', 'This can only be changed while the machine is off');
       }
+      if (change.boot !== undefined) await refuseOtherBoot(change.boot);
       const disks = await host.diskSet.checkChange(change);
       await host.folder.change({ configuration: { ...change, ...disks } });
       const machine = host.folder.record;
@@ -231,7 +235,11 @@ function treeTable(host: MachineHost): Table {
   return {
     tree: async () => treeView(await host.tree()),
     details: async ({ id }) => await checkpointDetails(await host.tree(), id),
-    disks: () => host.layers.views(),
+    disks: async () => {
+      const abilities = await hostAbilities(host.folder.inside(DISKS));
+      const views = await host.layers.views();
+      return abilities === undefined ? views : views.map(view => ({ ...view, host: abilities }));
+    },
     'disk-map': async ({ layer, most }) =>
       await layerMap(host.folder.path, layer, await host.layers.formatOf(layer), most),
     'disk-job': given => host.diskJobs.start(given),

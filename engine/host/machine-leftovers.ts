@@ -6,6 +6,7 @@ import type { CheckpointTree } from '../checkpoint/tree.ts';
 import { findJournals } from '../disk/jobs/journal.ts';
 import { HostFolder } from './disk-folder.ts';
 import { FileLock } from './file-lock.ts';
+import { isProbe } from './host-abilities.ts';
 import { CHECKPOINTS, DISKS, isOwnLayer, type MachineFolder } from './machine-folder.ts';
 import type { MachineLayers } from './machine-layers.ts';
 import { FILE } from './machine-stores.ts';
@@ -94,6 +95,7 @@ export async function namedByJournals(disks: string): Promise<string[]> {
 
 function isHalfMade(name: string): boolean {
   if (!name.endsWith(PARTIAL)) return false;
+  if (isProbe(name.slice(DISKS.length + 1))) return true;
   return isOwnLayer(name.slice(0, -PARTIAL.length).replace(/\.job$/, ''));
 }
 

@@ -88,8 +88,8 @@ function infoLines(layer: LayerInfo): string[] {
   return lines;
 }
 
-/** Only what is absent: what is there needs no word. */
-function hostLines(host: HostAbilities | undefined): string[] {
+/** What the host cannot do for disks. Only what is absent: what is there needs no word. */
+export function hostLines(host: HostAbilities | undefined): string[] {
   if (host === undefined) return [];
   const lines: string[] = [];
   if (!host.discard)

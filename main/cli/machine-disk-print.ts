@@ -1,5 +1,6 @@
 // The layers of disks as pictures: each stands on the one above it in the picture, branches beside it.
 import type { DetachedDisk, DiskView, LayerView } from '../../engine/api/control.ts';
+import { hostLines } from './disk-print.ts';
 import { printable } from './explain.ts';
 import { laidOut, rowsOf } from './graph-print.ts';
 import { SHORT_IDENTITY } from './machine-command.ts';
@@ -9,7 +10,9 @@ const BAR = 12;
 
 export function disksLines(disks: readonly DiskView[]): string[] {
   if (disks.length === 0) return ['The machine has no disks'];
-  return disks.flatMap((disk, index) => [...(index === 0 ? [] : ['']), ...diskLines(disk)]);
+  const lines = disks.flatMap((disk, index) => [...(index === 0 ? [] : ['']), ...diskLines(disk)]);
+  const absent = hostLines(disks[0]?.host);
+  return absent.length === 0 ? lines : [...lines, '', ...absent];
 }
 
 /** Disks that the machine does not have now. */

@@ -1,5 +1,5 @@
 // Layers that nobody needs: listed, and deleted when their owner says so; what is needed is not.
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import type { JobView, LayerView } from '../../engine/api/control.ts';
@@ -32,6 +32,19 @@ async function put(folder: string, name: string, backing?: string): Promise<stri
   await runDiskCommand({ kind: 'create', file, format: 'qcow2', size: SIZE, options: {}, ...below }, () => undefined);
   return `disks/${name}`;
 }
+
+test('what the host can do for its disks is told with them, and what a killed process left of finding out goes', async () => {
+  const folder = await smallMachine('idle', { disks: [{ kind: 'new', size: SIZE, format: 'qcow2' }] });
+  const left = path.join(folder, 'disks', '.probe-0123456789ab.partial');
+  writeFileSync(left, 'x');
+  const owner = own(folder);
+  const [disk] = await owner.connection.call('disks', {});
+  const told = { discard: expect.any(Boolean), reflink: expect.any(Boolean), preallocation: expect.any(Boolean) };
+  expect(disk!.host).toEqual(told);
+  // It looks at what is left over.
+  await owner.connection.call('verify', { deep: false });
+  expect(readdirSync(path.join(folder, 'disks')).filter(name => name.includes('probe'))).toEqual([]);
+});
 
 test('a layer that nobody needs is listed and deleted, from the top; any other is refused with the reason', async () => {
   const folder = await smallMachine('idle', { disks: [{ kind: 'new', size: SIZE, format: 'qcow2' }] });
