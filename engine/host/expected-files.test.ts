@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { kernelHeader } from '../../test/framework/machine-library.ts';
@@ -98,6 +98,15 @@ it('a disk that is something else is refused; a raw one may hold anything that a
   for (const content of ['text', marked(0, '\x93'), marked(0x101, 'ustar'), new Uint8Array(512)]) {
     await withDisk('raw', content);
   }
+});
+
+it('a disk of a machine may hold whatever its guest wrote', async () => {
+  const folder = path.join(temporaryFolder(), 'disks');
+  mkdirSync(folder);
+  const layer = path.join(folder, 'disk0-0123456789.raw');
+  writeFileSync(layer, Buffer.from(QCOW2, 'latin1'));
+  const disk: NewDisk = { kind: 'existing', path: layer, format: 'raw', mode: 'persistent' };
+  await refuseOtherFiles({ boot: { kind: 'guest' }, disks: [disk] });
 });
 
 it('what is not there, or no file, is said', async () => {

@@ -1,6 +1,7 @@
 // Is a file what it was given as? Its first bytes tell, before anything is made of it: a mistake in a dialog or on the
 // command line is answered with what the file is instead. What it holds beyond is checked by whoever reads it.
 import { stat } from 'node:fs/promises';
+import path from 'node:path';
 import type { BootConfiguration, NewDisk, NewMachine } from '../api/machine.ts';
 import { AfterimageError } from '../base/errors.ts';
 import { HEADER_MAGIC, sameBytes } from '../checkpoint/format.ts';
@@ -10,6 +11,7 @@ import { ELF_MACHINE_RISCV, elfMachineName } from '../firmware/loaders/architect
 import { type Format, identify } from '../firmware/loaders/identify.ts';
 import { openReadonly } from './checkpoint-folder.ts';
 import { hostError } from './host-errors.ts';
+import { isOwnLayer } from './machine-folder.ts';
 
 /** Enough for everything that is known by its beginning; a CD's mark is the farthest. */
 const HEAD_BYTES = 36 * 1024;
@@ -62,10 +64,12 @@ export async function refuseOtherThanCheckpoint(file: string): Promise<void> {
 /** The files of a new machine. Errors as above. */
 export async function refuseOtherFiles({ boot, disks }: Pick<NewMachine, 'boot' | 'disks'>): Promise<void> {
   await refuseOtherBoot(boot);
+  // All of them, before the first is copied.
   for (const disk of disks) await refuseOtherDisk(disk);
 }
 
-async function refuseOtherBoot(boot: BootConfiguration): Promise<void> {
+/** What a machine is to boot. */
+export async function refuseOtherBoot(boot: BootConfiguration): Promise<void> {
   if (boot.kind !== 'files') return;
   const { kernel, firmware, elf, initrd } = boot;
   // Firmware starts any machine code.
@@ -79,8 +83,11 @@ async function refuseOtherBoot(boot: BootConfiguration): Promise<void> {
   }
 }
 
+/** A disk that is to be copied into a machine. */
 export async function refuseOtherDisk(disk: NewDisk): Promise<void> {
   if (disk.kind === 'new') return;
+  // A machine's own disk holds what its guest has written, which may look like anything.
+  if (isOwnLayer(disk.path.split(path.sep).slice(-2).join('/'))) return;
   // A block device may be what is meant, and is opened as one.
   if (!(await stat(disk.path).catch(thrown => Promise.reject(hostError(thrown, disk.path, 'find')))).isFile()) return;
   const head = await headOf(disk.path);

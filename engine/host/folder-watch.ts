@@ -63,7 +63,7 @@ export function endWithFolder(host: EndingHost, over: () => void): void {
 
 async function end(host: EndingHost): Promise<void> {
   const text = 'The folder of the machine was deleted or moved while it ran, so the machine was switched off';
-  host.fail(new AfterimageError('missing', text, { path: host.folder.path }));
+  host.fail(new AfterimageError('missing', text, { folder: host.folder.path }));
   await inTime(host.power.over());
   await inTime(host.status().then(status => host.announce({ event: 'status', status })));
   await inTime(host.close());

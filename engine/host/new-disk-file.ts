@@ -2,6 +2,7 @@
 import path from 'node:path';
 import type { DiskConfiguration, NewDisk } from '../api/machine.ts';
 import { type Progress, runDiskCommand } from './disk-commands.ts';
+import { refuseOtherDisk } from './expected-files.ts';
 import { freshLayer } from './machine-folder.ts';
 
 /** In the machine's folder, of which `index` is only for the name. Errors are those of creating and reading disks. */
@@ -18,6 +19,7 @@ export async function createDisk(
     await runDiskCommand({ kind: 'create', file: to, format, size: disk.size, options: {} }, progress);
     return { file, format, mode: 'persistent' };
   }
+  await refuseOtherDisk(disk);
   // With all that it stands on, into one file: what was given stays as it is and may go.
   const from = path.resolve(disk.path);
   await runDiskCommand(

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
+import { AfterimageError } from '../../engine/base/errors.ts';
 import type { AppEvent } from '../../preload/contract/events.ts';
 import { App, type PageConnection } from './app.ts';
 import { FakeMachines } from './fake-machines.ts';
@@ -103,6 +104,24 @@ test('a new machine gets the paths of the files that were chosen, and no others'
   expect(
     await page.call('create-machine', { name: 'x', memory, boot: { kind: 'files', kernel }, disks: [] }),
   ).toMatchObject({ error: { kind: 'usage' } });
+});
+
+test('an upload is told by its own name, not by where it waits', async () => {
+  const { app, page, machines, folder } = await open();
+  const upload = path.join(folder, 'upload-77');
+  await writeFile(upload, 'x');
+  const { token } = await app.files.add(upload, { owned: true, name: 'note $& 1.checkpoint' });
+  vi.spyOn(machines, 'preview').mockRejectedValue(
+    new AfterimageError('unsupported', `Cannot use ${upload}`, { path: upload, offset: 1 }),
+  );
+  expect(await page.call('preview-file', { file: token })).toEqual({
+    ok: false,
+    error: {
+      kind: 'unsupported',
+      message: 'Cannot use note $& 1.checkpoint',
+      context: { path: 'note $& 1.checkpoint', offset: 1 },
+    },
+  });
 });
 
 test('deleting says what goes, and puts it into the trash', async () => {

@@ -144,7 +144,10 @@ export class App {
       const cause = error.cause instanceof Error ? error.cause : error;
       this.#parts.log(`${during}: ${cause.stack ?? cause.message}`);
     }
-    return error.toPlain();
+    const { kind, message, context } = error.toPlain();
+    const shown = (value: (typeof context)[string]) => (typeof value === 'string' ? this.files.shown(value) : value);
+    const named = Object.entries(context).map(([name, value]) => [name, shown(value)] as const);
+    return { kind, message: this.files.shown(message), context: Object.fromEntries(named) };
   }
 
   machine(machine: string): MachineSummary {

@@ -40,6 +40,15 @@ export class FileTokens {
     return this.#entry(token).path;
   }
 
+  /** For people: an upload by the name that its user knows, not by that of our temporary file. */
+  shown(text: string): string {
+    let shown = text;
+    for (const { path: file, chosen, owned } of this.#entries.values()) {
+      if (owned) shown = shown.replaceAll(file, () => chosen.name);
+    }
+    return shown;
+  }
+
   describe(token: string): ChosenFile {
     return this.#entry(token).chosen;
   }

@@ -329,7 +329,7 @@ export class LibraryMachines implements Machines {
       const text = 'Its folder was deleted or moved while it ran, so it is switched off';
       this.#happened(entry.folder, {
         event: 'warning',
-        error: new AfterimageError('missing', text, { path: entry.folder }).toPlain(),
+        error: new AfterimageError('missing', text, { folder: entry.folder }).toPlain(),
       });
     }
     this.#forget(id);
