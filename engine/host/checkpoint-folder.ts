@@ -159,9 +159,26 @@ export async function openReadonly(file: string): Promise<HostFile> {
   throw new AfterimageError('unsupported', 'It is not a regular file', { path: file });
 }
 
-/** A preallocated file or a block device for a RawMedium. */
+/**
+ * Whether opening a medium keeps others from it: Linux gives a block device to one who opens it exclusively, and to nobody
+ * while it is mounted. A lock beside it, in /dev, could only be made by root.
+ */
+export async function isExclusive(file: string): Promise<boolean> {
+  if (process.platform !== 'linux') return false;
+  return (await on(file, 'find', () => stat(file))).isBlockDevice();
+}
+
+/** A preallocated file or a block device for a RawMedium. Errors: `locked` for a device that is in use. */
 export async function openMedium(file: string): Promise<HostFile> {
-  const handle = await on(file, 'open', () => open(file, constants.O_RDWR | (constants.O_NONBLOCK ?? 0)));
+  // Without O_CREAT it has this meaning for block devices only, and files have a lock.
+  const exclusively = (await isExclusive(file)) ? constants.O_EXCL : 0;
+  const handle = await on(file, 'open', () =>
+    open(file, constants.O_RDWR | exclusively | (constants.O_NONBLOCK ?? 0)).catch(thrown => {
+      if (codeOf(thrown) !== 'EBUSY') throw thrown;
+      const message = 'The device is mounted, or somebody else uses it';
+      throw new AfterimageError('locked', message, { path: file }, { cause: thrown });
+    }),
+  );
   try {
     const info = await handle.stat();
     if (info.isFile()) return new HandleFile(file, handle, false);

@@ -12,7 +12,7 @@ import type { CheckpointStore } from '../checkpoint/store.ts';
 import { CheckpointTree } from '../checkpoint/tree.ts';
 import { TREE_FILE } from '../checkpoint/tree-file.ts';
 import { blockCodecs } from './checkpoint-codecs.ts';
-import { CheckpointFolder, openMedium } from './checkpoint-folder.ts';
+import { CheckpointFolder, isExclusive, openMedium } from './checkpoint-folder.ts';
 import { FileLock } from './file-lock.ts';
 import { LostStore } from './lost-store.ts';
 import { CHECKPOINTS, type MachineFolder } from './machine-folder.ts';
@@ -105,7 +105,7 @@ export class MachineStores {
   }
 
   async #openMedium(medium: string, format: boolean): Promise<void> {
-    const lock = await FileLock.take(medium, 'write');
+    const lock = (await isExclusive(medium)) ? undefined : await FileLock.take(medium, 'write');
     try {
       const file = await openMedium(medium);
       try {
@@ -114,7 +114,7 @@ export class MachineStores {
         if (format && start.every(byte => byte === 0)) await RawMedium.format(file, { bytes: await file.size() });
         const opened = await RawMedium.open(file);
         this.byName.set(RAW + medium, opened);
-        this.#media.push({ close: () => opened.close().finally(() => lock.release()) });
+        this.#media.push({ close: () => opened.close().finally(() => lock?.release()) });
       } catch (thrown) {
         await file.close();
         const error = AfterimageError.from(thrown);
@@ -127,7 +127,7 @@ export class MachineStores {
         );
       }
     } catch (thrown) {
-      lock.release();
+      lock?.release();
       throw thrown;
     }
   }
