@@ -263,7 +263,7 @@ test('a checkpoint leaves as a file and comes in elsewhere; a clone goes on besi
 test('files that are not what they say are refused, and leave nothing', async () => {
   const file = path.join(place, 'bad.checkpoint');
   const into = path.join(place, 'bad');
-  const begins = Buffer.concat([Buffer.from('\x89AFCK\r\n\x1a', 'latin1'), Buffer.alloc(100_000, 7)]);
+  const begins = Buffer.concat([Buffer.from('\x89AFCK\r\n\x1a\x01\x00', 'latin1'), Buffer.alloc(100_000, 7)]);
   const others = ['', 'not a checkpoint', Buffer.alloc(100_000, 7)];
   for (const [content, kind] of [[begins, 'corrupt'], ...others.map(one => [one, 'unsupported'] as const)] as const) {
     writeFileSync(file, content);
