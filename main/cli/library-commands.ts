@@ -1,17 +1,14 @@
 // `afterimage create`, `list`, `rename`, `duplicate` and `delete`.
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type Command, Option } from 'commander';
-import {
-  type AutomaticCheckpoints,
-  type NewDisk,
-  USUAL_AUTOMATIC,
-} from '../../engine/api/machine.ts';
+import { type AutomaticCheckpoints, type NewDisk, USUAL_AUTOMATIC } from '../../engine/api/machine.ts';
 import { MEMORY_LIMITS, MIB, MOST_DISKS } from '../../engine/api/settings.ts';
 import type { FoundMachine, MachineEntry } from '../machines/entries.ts';
 import type { LibraryMachine } from '../machines/library.ts';
 import { type BootOptions, bootOf } from './boot-options.ts';
 import { confirmed } from './confirm.ts';
-import { parseMachineDiskSize } from './disk-options.ts';
+import { machineDiskSize } from './disk-options.ts';
 import { explain, printable } from './explain.ts';
 import { type CommonOptions, defineCommand, type Ended, perform, usage } from './machine-command.ts';
 import { parseDisk, parseMemory } from './options.ts';
@@ -37,7 +34,8 @@ machine boots the default guest, which formats its first empty disk and mounts i
 /data. Machines are kept in the user's data folder, in --library, or AFTERIMAGE_LIBRARY.
 `;
 
-const SIZE = /^\d+(\.\d+)?([KMGT](i?B)?)?(,format=(raw|qcow2))?$/i;
+/** Like a size, whether it can be one or not. */
+const SIZE = /^[-+]?\d[\d.,]*([a-z]{0,4}|e\d+)(,format=(raw|qcow2))?$/i;
 const LONGEST_EVERY = 7 * 24 * 60;
 
 export function addLibraryCommands(program: Command, ended: Ended): Command[] {
@@ -159,9 +157,13 @@ export function collectNewDisks(text: string, previous: readonly NewDisk[] = [])
 }
 
 function parseNewDisk(text: string): NewDisk {
-  if (SIZE.test(text)) {
-    const [size, format] = text.split(',format=') as [string, string | undefined];
-    return { kind: 'new', size: parseMachineDiskSize(size), format: format?.toLowerCase() === 'raw' ? 'raw' : 'qcow2' };
+  if (SIZE.test(text) && !existsSync(text)) {
+    const [size, format] = text.split(/,format=/i) as [string, string | undefined];
+    return {
+      kind: 'new',
+      size: machineDiskSize(size, '--disk'),
+      format: format?.toLowerCase() === 'raw' ? 'raw' : 'qcow2',
+    };
   }
   const { path: file, format, readonly, temporary } = parseDisk(text);
   const mode = readonly ? 'readonly' : temporary ? 'temporary' : 'persistent';
@@ -170,6 +172,7 @@ function parseNewDisk(text: string): NewDisk {
 
 export function parseMinutes(text: string): number {
   const minutes = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(minutes <= LONGEST_EVERY)) throw usage(`'${text}' is no number of minutes from 0 to ${LONGEST_EVERY}`);
+  if (!(minutes <= LONGEST_EVERY))
+    throw usage(`--every: '${text}' is no number of minutes; give one from 0 to ${LONGEST_EVERY}`);
   return minutes;
 }

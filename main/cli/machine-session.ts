@@ -3,9 +3,8 @@ import type { MachineStatus } from '../../engine/api/machine.ts';
 import type { ConsoleSize } from '../../engine/api/settings.ts';
 import { AfterimageError, type PlainError } from '../../engine/base/errors.ts';
 import { EngineEnded, type MachineConnection } from '../engines/connection.ts';
-import { ConsoleFeed } from './console-feed.ts';
+import { ConsoleInput, unwritable } from './console-input.ts';
 import { ConsoleSink } from './console-sink.ts';
-import { EscapeKeys, KEYS_HELP_WITH_DETACH } from './escape-keys.ts';
 import { explain } from './explain.ts';
 import type { ConsoleSource } from './input.ts';
 import type { EndingSignal } from './result.ts';
@@ -14,8 +13,6 @@ import { ConsoleWatch } from './wait-for.ts';
 
 /** Longest piece of input that goes in one call, so that a large paste is not one line of megabytes. */
 const LONGEST_INPUT = 64 * 1024;
-/** Keys are still read when the guest takes none, so that Ctrl-A is heard even behind a large paste. */
-const TYPED_AHEAD = 1024 * 1024;
 /** A machine that is told to power off flushes its disks; one that hangs must not hang us too. */
 const STOP_PATIENCE_MILLISECONDS = 10_000;
 /** Once it is over, output that nobody reads is not waited for. */
@@ -44,30 +41,31 @@ export interface MachineSessionOptions {
 
 export class MachineSession {
   readonly #options: MachineSessionOptions;
-  readonly #feed: ConsoleFeed;
+  readonly #input: ConsoleInput;
   readonly #sink: ConsoleSink;
-  readonly #keys = new EscapeKeys({ detach: true });
   readonly #watch: ConsoleWatch | undefined;
   readonly #over = Promise.withResolvers<SessionEnd>();
   readonly #undo: (() => void)[] = [];
 
   constructor(options: MachineSessionOptions) {
     this.#options = options;
-    const { connection, source } = options;
+    const { connection, source, terminal, output } = options;
     this.#watch = options.waitFor && new ConsoleWatch(options.waitFor);
-    this.#feed = new ConsoleFeed({
-      source: source.stream,
-      spare: source.interactive ? TYPED_AHEAD : 0,
+    this.#input = new ConsoleInput({
+      source,
+      terminal,
       send: bytes => this.#send(bytes),
+      wish: wish => this.end({ kind: wish === 'quit' ? 'quit' : 'detached' }),
+      detach: true,
     });
-    this.#sink = new ConsoleSink(options.output, {
+    this.#sink = new ConsoleSink(output, {
       taken: count => void connection.call('console-taken', { count }).catch(() => {}),
-      broken: error => this.end(unwritable(error)),
+      broken: error => this.end(unwritable(error, output.isTTY)),
     });
     this.#undo.push(
       connection.on('console-output', ({ bytes }) => this.#print(bytes)),
       connection.on('status', ({ status }) => this.#look(status)),
-      connection.on('warning', ({ error }) => options.terminal.say(`afterimage: ${explain(error)}`)),
+      connection.on('warning', ({ error }) => terminal.say(`afterimage: ${explain(error)}`)),
     );
     void connection.ended.then(end => this.#fail(new EngineEnded(end, {})));
   }
@@ -86,7 +84,7 @@ export class MachineSession {
       await connection.call('console-attach', { scrollback: this.#options.scrollback });
       const status = await begin();
       if (source.interactive) terminal.enter();
-      this.#connectInput();
+      this.#input.connect();
       output.on('resize', this.#resize);
       this.#resize();
       this.#look(status);
@@ -108,9 +106,8 @@ export class MachineSession {
   }
 
   async #finish(end: SessionEnd): Promise<void> {
-    const { connection, source, output } = this.#options;
-    source.stream.removeAllListeners('data');
-    source.stream.pause();
+    const { connection, output } = this.#options;
+    this.#input.disconnect();
     output.off('resize', this.#resize);
     if (end.kind === 'quit') await this.#powerOff();
     const patience = new Promise<void>(resolve => setTimeout(resolve, FLUSH_PATIENCE_MILLISECONDS).unref());
@@ -143,7 +140,7 @@ export class MachineSession {
   #send(bytes: Uint8Array): void {
     for (let from = 0; from < bytes.length; from += LONGEST_INPUT) {
       const piece = bytes.subarray(from, from + LONGEST_INPUT);
-      const accepted = () => this.#feed.accepted(piece.length);
+      const accepted = () => this.#input.accepted(piece.length);
       // What is typed at a machine that is off is lost, as with any machine.
       this.#options.connection.call('console-input', { bytes: piece }).then(accepted, accepted);
     }
@@ -166,27 +163,6 @@ export class MachineSession {
     this.end({ kind: 'failed', error: error.toPlain() });
   }
 
-  #connectInput(): void {
-    const { stream, interactive } = this.#options.source;
-    stream.on('data', (bytes: Uint8Array) => {
-      if (interactive) this.#type(bytes);
-      else this.#feed.write(bytes);
-    });
-    // Input that ends early is input that ends; the session goes on, as at its regular end.
-    stream.on('error', error => {
-      this.#options.terminal.say(`afterimage: the console input cannot be read any further (${error.message})`);
-    });
-  }
-
-  #type(bytes: Uint8Array): void {
-    for (const keys of this.#keys.feed(bytes)) {
-      if (keys.kind === 'bytes') this.#feed.write(keys.bytes);
-      else if (keys.kind === 'quit') this.end({ kind: 'quit' });
-      else if (keys.kind === 'detach') this.end({ kind: 'detached' });
-      else this.#options.terminal.say(KEYS_HELP_WITH_DETACH.join('\r\n'));
-    }
-  }
-
   readonly #resize = (): void => {
     const size = consoleSize(this.#options.output);
     if (size !== undefined) this.#options.connection.call('console-resize', size).catch(() => {});
@@ -196,12 +172,4 @@ export class MachineSession {
 /** The size of the window, where there is one. */
 export function consoleSize({ isTTY, rows, columns }: NodeJS.WriteStream): ConsoleSize | undefined {
   return isTTY && rows > 0 && columns > 0 ? { rows, columns } : undefined;
-}
-
-/** A reader or a terminal that has gone wants no more; the machine goes on. */
-function unwritable({ code, message }: NodeJS.ErrnoException): SessionEnd {
-  if (code === 'EPIPE') return { kind: 'signal', signal: 'SIGPIPE' };
-  if (code === 'EIO') return { kind: 'signal', signal: 'SIGHUP' };
-  const kind = code === 'ENOSPC' ? 'no-space' : 'io';
-  return { kind: 'failed', error: { kind, message: `The console output cannot be written (${message})`, context: {} } };
 }

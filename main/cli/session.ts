@@ -2,10 +2,9 @@
 import type { EngineEvent, RunSummary } from '../../engine/api/messages.ts';
 import type { MachineSettings } from '../../engine/api/settings.ts';
 import type { PlainError } from '../../engine/base/errors.ts';
-import { ConsoleFeed } from './console-feed.ts';
+import { ConsoleInput, unwritable } from './console-input.ts';
 import { ConsoleSink } from './console-sink.ts';
 import { EngineClient, type EngineExit } from './engine-client.ts';
-import { EscapeKeys, KEYS_HELP } from './escape-keys.ts';
 import { explain, printable } from './explain.ts';
 import type { ConsoleSource } from './input.ts';
 import type { Decision, Failure, RunFacts } from './result.ts';
@@ -18,9 +17,6 @@ const STOP_PATIENCE_MILLISECONDS = 10_000;
 const SILENCE_MILLISECONDS = 1000;
 /** After the run was cut short, output that nobody reads is not waited for. */
 const FLUSH_PATIENCE_MILLISECONDS = 1000;
-
-/** Keys are still read when the guest takes none, so that Ctrl-A is heard even behind a large paste. */
-const TYPED_AHEAD = 1024 * 1024;
 
 export interface SessionOptions {
   /** Main module of the engine process. */
@@ -37,9 +33,8 @@ export interface SessionOptions {
 export class Session {
   readonly #options: SessionOptions;
   readonly #client: EngineClient;
-  readonly #feed: ConsoleFeed;
+  readonly #input: ConsoleInput;
   readonly #sink: ConsoleSink;
-  readonly #keys = new EscapeKeys();
   readonly #watch: ConsoleWatch | undefined;
   readonly #startedAt = performance.now();
   readonly #exited = Promise.withResolvers<EngineExit>();
@@ -58,10 +53,12 @@ export class Session {
       onEvent: event => this.#hear(event),
       onExit: exit => this.#exited.resolve(exit),
     });
-    this.#feed = new ConsoleFeed({
-      source: options.source.stream,
-      spare: options.source.interactive ? TYPED_AHEAD : 0,
+    this.#input = new ConsoleInput({
+      source: options.source,
+      terminal: options.terminal,
       send: bytes => this.#client.send({ kind: 'console-input', bytes }),
+      wish: () => this.end({ kind: 'quit' }),
+      detach: false,
     });
     this.#sink = new ConsoleSink(options.output, {
       taken: count => this.#client.send({ kind: 'console-taken', count }),
@@ -78,7 +75,7 @@ export class Session {
       this.#timers.push(setTimeout(timeout, timeoutSeconds * 1000));
     }
     if (source.interactive) terminal.enter();
-    this.#connectInput();
+    this.#input.connect();
     this.#options.output.on('resize', this.#resize);
     const exit = await this.#exited.promise;
     const milliseconds = performance.now() - this.#startedAt;
@@ -128,7 +125,7 @@ export class Session {
         this.#print(event.bytes);
         break;
       case 'console-accepted':
-        this.#feed.accepted(event.count);
+        this.#input.accepted(event.count);
         break;
       case 'warning':
         this.#options.terminal.say(`afterimage: ${explain(event.error)}`);
@@ -164,26 +161,6 @@ export class Session {
     if (this.#decision === undefined && this.#watch?.feed(bytes)) this.end({ kind: 'seen' });
   }
 
-  #connectInput(): void {
-    const { stream, interactive } = this.#options.source;
-    stream.on('data', (bytes: Uint8Array) => {
-      if (interactive) this.#type(bytes);
-      else this.#feed.write(bytes);
-    });
-    // Input that ends early is input that ends; the run goes on, as at its regular end.
-    stream.on('error', error => {
-      this.#options.terminal.say(`afterimage: the console input cannot be read any further (${error.message})`);
-    });
-  }
-
-  #type(bytes: Uint8Array): void {
-    for (const keys of this.#keys.feed(bytes)) {
-      if (keys.kind === 'bytes') this.#feed.write(keys.bytes);
-      else if (keys.kind === 'quit') this.end({ kind: 'quit' });
-      else this.#options.terminal.say(KEYS_HELP.join('\r\n'));
-    }
-  }
-
   readonly #resize = (): void => {
     const { rows, columns } = this.#options.output;
     if (rows > 0 && columns > 0) this.#client.send({ kind: 'resize', size: { rows, columns } });
@@ -191,9 +168,7 @@ export class Session {
 
   #disconnect(): void {
     this.#options.output.off('resize', this.#resize);
-    const { stream } = this.#options.source;
-    stream.removeAllListeners('data');
-    stream.pause();
+    this.#input.disconnect();
   }
 
   /** The engine is gone without having said why. */
@@ -211,12 +186,4 @@ export class Session {
 
 function diskName({ context }: PlainError): string {
   return context.path === undefined ? '' : `${context.path}: `;
-}
-
-/** A reader or a terminal that has gone is what a program that knows nothing of it would die of. */
-function unwritable({ code, message }: NodeJS.ErrnoException, isTerminal: boolean): Decision {
-  if (code === 'EPIPE') return { kind: 'signal', signal: 'SIGPIPE' };
-  if (code === 'EIO' && isTerminal) return { kind: 'signal', signal: 'SIGHUP' };
-  const kind = code === 'ENOSPC' ? 'no-space' : 'io';
-  return { kind: 'failed', error: { kind, message: `The console output cannot be written (${message})`, context: {} } };
 }
