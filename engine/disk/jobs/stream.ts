@@ -48,6 +48,7 @@ async function pullInto(
   layer.thaw();
   try {
     if (layer.readonly) await layer.reopen({ access: 'write' });
+    layer.image?.expectBelow(base?.size ?? 0);
     await pull(parts, layer, between, base);
     await layer.flush();
     job.enter('ready');

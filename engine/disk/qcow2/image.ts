@@ -46,6 +46,7 @@ export class Qcow2Image implements Disk {
   /** What `#writing` has given: most writes need not wait for it. */
   #ready: Writing | undefined;
   #closed = false;
+  #expectedBelow = 0;
   /** Why the image is not to be changed any more. */
   #damage: AfterimageError | undefined;
 
@@ -252,6 +253,14 @@ export class Qcow2Image implements Disk {
     return this.#mapping.cache.bytes + (writing?.refcounts.cache.bytes ?? 0);
   }
 
+  /**
+   * Says, until it is closed, that a disk of so many bytes is to lie below: zeroes past the end of the present one stay
+   * marked from now on, or what is to lie below would show in their place.
+   */
+  expectBelow(size: number): void {
+    this.#expectedBelow = size;
+  }
+
   /** Makes everything durable and closes the file; the file is closed even when that fails. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -300,6 +309,7 @@ export class Qcow2Image implements Disk {
       codecs: this.#options.codecs,
       grace: this.#grace,
       refcountCacheBytes: this.#options.cache?.refcountBytes,
+      expectedBelow: () => this.#expectedBelow,
     });
     try {
       await clearAutoclear(this.#storage, this.header);

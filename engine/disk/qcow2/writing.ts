@@ -32,6 +32,8 @@ export interface WritingParts {
   readonly codecs: ClusterCodecs | undefined;
   readonly grace: Grace;
   readonly refcountCacheBytes?: number | undefined;
+  /** Bytes of the disk that is to lie below, while that is being prepared: what is zero there must say so. */
+  readonly expectedBelow?: () => number;
 }
 
 export interface Writing {
@@ -49,7 +51,7 @@ export interface Writing {
  * contradicts itself; then nothing has been written.
  */
 export async function prepareWriting(parts: WritingParts): Promise<Writing> {
-  const { storage, header, mapping, reader, decompressor, backing, codecs, grace } = parts;
+  const { storage, header, mapping, reader, decompressor, backing, codecs, grace, expectedBelow } = parts;
   const layout = new Layout(storage);
   layout.add('header', 0, header.clusterSize);
   const committer = new Committer(storage, layout, grace);
@@ -68,6 +70,7 @@ export async function prepareWriting(parts: WritingParts): Promise<Writing> {
     if (l1.entries > 0) layout.add('L1 table of a snapshot', l1.offset, l1.entries * 8);
   }
   let packer: Packer | undefined;
+  const below = header.backing === undefined ? 0 : (backing?.size ?? Number.POSITIVE_INFINITY);
   const writerParts = {
     storage,
     mapping,
@@ -77,7 +80,9 @@ export async function prepareWriting(parts: WritingParts): Promise<Writing> {
     reader,
     locks: new RangeLock(),
     size: header.size,
-    backingSize: header.backing === undefined ? 0 : (backing?.size ?? Number.POSITIVE_INFINITY),
+    get backingSize() {
+      return Math.max(below, expectedBelow?.() ?? 0);
+    },
     compressedGone: () => {
       decompressor.forget();
       packer?.forget();
