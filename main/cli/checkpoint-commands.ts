@@ -1,4 +1,5 @@
-// `afterimage checkpoint`, `tree`, `restore`, `clone`, `delete-checkpoint`, `edit-checkpoint`, `export` and `import`.
+// `afterimage checkpoint`, `tree`, `compare`, `restore`, `clone`, `delete-checkpoint`, `edit-checkpoint`, `export` and
+// `import`.
 import { lstat, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type Command, Option } from 'commander';
@@ -70,6 +71,11 @@ export function addCheckpointCommands(program: Command, ended: Ended): Command[]
   const tree = define('tree <name>', 'draw the checkpoints of a machine')
     .option('--verify', 'prove that all of them can be restored and that every file is needed')
     .action(async (name: string, options: CommonOptions & { verify?: true }) => ended(await showTree(name, options)));
+  const compare = define('compare <name> <id> <other>', 'tell how much two checkpoints of a machine differ')
+    .addHelpText('after', ID_HELP)
+    .action(async (name: string, id: string, other: string, options: CommonOptions) =>
+      ended(await compareCheckpoints(name, id, other, options)),
+    );
   const restore = define('restore <name> <id>', 'put a machine back to a checkpoint, and run it from there')
     .option('--keep-current', 'take a manual checkpoint of the present state first, which stays')
     .option('--paused', 'leave it paused')
@@ -119,7 +125,7 @@ export function addCheckpointCommands(program: Command, ended: Ended): Command[]
         ),
       ),
   );
-  return [checkpoint, tree, restore, clone, remove, edit, exportTo, importFrom];
+  return [checkpoint, tree, compare, restore, clone, remove, edit, exportTo, importFrom];
 }
 
 function take(machine: string, options: CheckpointOptions): Promise<number> {
@@ -162,6 +168,29 @@ function showTree(machine: string, options: CommonOptions & { verify?: true }): 
       json: { ...treeJson(view), verification },
       lines: [...lines, ...found, last],
       status: problems.length === 0 ? 0 : 1,
+    };
+  });
+}
+
+function compareCheckpoints(machine: string, id: string, other: string, options: CommonOptions): Promise<number> {
+  return withMachine('compare checkpoints of', machine, options, async connection => {
+    const from = await meant(connection, id);
+    const to = await meant(connection, other);
+    using _ = showJobs(connection, 'verify', options);
+    const { changedPages, totalPages, disks } = await connection.call('compare', { from, to });
+    const ofDisks = disks.map(({ device, changedBytes }) => {
+      const text = changedBytes === undefined ? 'only in one of them' : `${shortSize(changedBytes)} differ`;
+      return `${device}: ${text}`;
+    });
+    return {
+      json: {
+        from,
+        to,
+        changedPages,
+        totalPages,
+        disks: disks.map(disk => ({ ...disk, changedBytes: disk.changedBytes ?? null })),
+      },
+      lines: [`memory: ${counted(changedPages, 'page')} of ${totalPages.toLocaleString('en-US')} differ`, ...ofDisks],
     };
   });
 }

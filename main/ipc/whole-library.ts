@@ -102,7 +102,6 @@ function names(machines: readonly MachineSummary[]): string {
   return machines.map(({ name }) => name).join(', ');
 }
 
-/** `312 µs`, `1.4 ms`. */
 /** As the pages show it: in microseconds, until those say nothing any more. */
 export function pauseText(microseconds: number): string {
   const whole = (value: number) => Math.round(value).toLocaleString('en-US');

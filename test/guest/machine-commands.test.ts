@@ -81,10 +81,23 @@ it('checkpoints are kept in memory and on raw media, moved, protected, deleted; 
   writeFileSync(medium, '');
   truncateSync(medium, 256 * 2 ** 20);
   const first = await json('checkpoint', 'm', '--name', 'first');
+  // 4 MiB of memory and 2 MiB of the disk, and what Linux does besides.
+  await ok(
+    'exec',
+    'm',
+    '--',
+    `dd if=/dev/urandom of=/tmp/x bs=64k count=64; dd if=/dev/urandom of=/dev/vda bs=64k count=32 conv=fsync`,
+  );
   const quick = await json('checkpoint', 'm', '--name', 'quick', '--store', 'ram');
   expect(quick).toMatchObject({ parent: first.id });
   await ok('checkpoint', 'm', '--name', 'on a medium', '--store', `raw:${medium}`);
   expect(await ok('tree', 'm')).toMatch(/first.*\n.*quick.*\[ram, until the machine ends\]\n.*on a medium.*\[raw\] ◀/);
+  const compared = await json('compare', 'm', 'first', 'quick');
+  expect(compared.changedPages).toBeGreaterThanOrEqual(1024);
+  expect(compared.changedPages).toBeLessThan(compared.totalPages / 4);
+  expect(compared.disks[0].changedBytes).toBeGreaterThanOrEqual(2 * 2 ** 20);
+  expect(compared.disks[0].changedBytes).toBeLessThan(3 * 2 ** 20);
+  expect(await ok('compare', 'm', 'quick', 'quick')).toMatch(/^memory: 0 pages of [\d,]+ differ\n\S+: 0 B differ\n$/);
   await ok('edit-checkpoint', 'm', 'quick', '--store', 'file', '--name', 'kept', '--note', 'a note', '--protect');
   expect((await json('tree', 'm')).nodes).toMatchObject([{}, { name: 'kept', note: 'a note', store: 'file' }, {}]);
   expect(await run('delete-checkpoint', 'm', 'kept')).toMatchObject({
