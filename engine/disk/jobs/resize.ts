@@ -4,7 +4,8 @@ import { putBitmaps, takeBitmaps } from '../chain/bitmaps.ts';
 import type { Layer } from '../chain/layer.ts';
 import type { Disk, HostFile } from '../disk.ts';
 import { type ClusterCodecs, Decompressor } from '../qcow2/compressed.ts';
-import { EXTENSION_BITMAPS, type Header, l1EntriesFor, readHeader } from '../qcow2/header.ts';
+import { AUTOCLEAR_BITMAPS, hasBit } from '../qcow2/features.ts';
+import { type Header, l1EntriesFor, readHeader } from '../qcow2/header.ts';
 import { MOST_L1_BYTES } from '../qcow2/limits.ts';
 import { Grace } from '../qcow2/locks.ts';
 import { Mapping } from '../qcow2/mapping.ts';
@@ -47,7 +48,8 @@ export async function resizeLayer(layer: Layer, size: number): Promise<void> {
     return;
   }
   const { image } = layer;
-  if (image?.header.extensions.some(({ type }) => type === EXTENSION_BITMAPS)) {
+  // A directory that is not promised, as a crash leaves it, says nothing that could become wrong.
+  if (image !== undefined && hasBit(image.header.autoclear, AUTOCLEAR_BITMAPS)) {
     throw new AfterimageError('unsupported', 'An image with bitmaps cannot be resized; remove them first', {
       file: layer.path,
     });
