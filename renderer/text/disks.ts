@@ -77,6 +77,12 @@ export const DISKS_TEXT = {
   hostName: (disk: number) => `disk${disk}`,
   hostNameExplained: (device: string) => `Called so in the names of its files; the guest calls it ${device}`,
   unneededTotal: (size: string) => `${size} in layers that nobody needs`,
+  /** Only what is absent: what is there needs no word. */
+  host: {
+    discard:
+      'The file system of the host cannot take back room that a guest gives up: it stays in the files and is used again.',
+    reflink: 'The file system of the host cannot share storage between copies: copies of layers are made byte by byte.',
+  },
   layersOf: (device: string) => `Layers of ${device}`,
   columns: { layer: 'Layer', allocated: 'On the host', ranges: 'Allocated ranges', needed: 'Needed by' },
   keys: 'Arrow keys move between layers, Enter opens the actions.',

@@ -58,7 +58,7 @@ it('layers of disks are put on, committed, streamed, compacted, checked and made
   expect(await json('disks', 'm', 'commit')).toMatchObject({ kind: 'commit', state: 'done' });
   expect(await layers()).toBe(1);
   await ok('checkpoint', 'm', '--name', 'keeps its layer');
-  expect(await ok('disks', 'm')).toMatch(/needed by keeps its layer\n.*▶.*needed by the machine\n$/);
+  expect(await ok('disks', 'm')).toMatch(/needed by keeps its layer\n.*▶.*needed by the machine\n/);
   // What the checkpoint needs cannot be written into.
   const refused = await run('disks', 'm', 'commit');
   expect([refused.status, refused.err]).toEqual([1, expect.stringMatching(/^afterimage: cannot commit 'm'.*\n$/)]);

@@ -49,6 +49,12 @@ test('what cannot be done says why', async () => {
   await commit.getByText('Not possible: checkpoint before upgrade needs the layer below.').waitFor();
 });
 
+test('what the host cannot do for disks is told, and nothing about what it can', async () => {
+  const page = await openDisks();
+  await page.getByText('cannot share storage between copies').waitFor();
+  expect(await page.getByText('cannot take back room').count()).toBe(0);
+});
+
 test('a job is previewed before it is started, runs with its progress, and can be cancelled', async () => {
   const page = await openDisks();
   await layer(page, 'root-5.qcow2').locator('.file').click();

@@ -335,6 +335,7 @@ function disksOf(): DiskView[] {
       disk: 0,
       device: 'vda',
       mode: 'persistent',
+      host: { discard: true, reflink: false, preallocation: true },
       size: 8 * GIB,
       active: 'disks/root-9.qcow2',
       layers: [
@@ -428,8 +429,17 @@ function previewOf(given: Given): JobPreview {
     const text = `${given.layer} is deleted. No checkpoint and no disk of the machine has its content.`;
     return { text, bytesToCopy: 0, bytesFreed: 188 * MIB, allowed: true };
   }
+  const layer = given.layer?.split('/').at(-1) ?? 'the layer';
+  const texts: Readonly<Record<string, string>> = {
+    overlay: `A new layer is put on ${layer}; the guest writes there from now on.`,
+    commit: `What ${layer} holds is written into the layer below, then it is removed.`,
+    stream: `What ${layer} takes from below is copied into it.`,
+    compact: `${layer} is rewritten without what nobody reads.`,
+    check: `The tables of ${layer} are read.`,
+    resize: `The guest sees another size.`,
+  };
   return {
-    text: `What ${given.layer?.split('/').at(-1) ?? 'the layer'} holds is written into the layer below, then it is removed.`,
+    text: texts[given.kind ?? ''] ?? layer,
     bytesToCopy: given.kind === 'check' || given.kind === 'overlay' ? 0 : 412 * MIB,
     bytesFreed: given.kind === 'commit' || given.kind === 'compact' ? 380 * MIB : 0,
     allowed: true,
