@@ -212,6 +212,14 @@ export class MachineLayers {
     return step;
   }
 
+  /** Resolves when no layers are being deleted. */
+  async collected(): Promise<void> {
+    for (let last: unknown; last !== this.#collecting; ) {
+      last = this.#collecting;
+      await last;
+    }
+  }
+
   async #collect(): Promise<string[]> {
     this.#suspected.clear();
     const suspects = new Set(this.#folder.process.garbage ?? []);

@@ -79,6 +79,8 @@ class LayerCheck {
 
 /** Files that nothing needs. */
 async function strayFiles(host: MachineHost): Promise<TreeProblem[]> {
+  // What a restore has left goes a little after it is answered.
+  await host.layers.collected();
   const model = await host.layers.model();
   const layers = new Map(model.map(layer => [layer.path, layer]));
   const problems: TreeProblem[] = [];

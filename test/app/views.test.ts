@@ -39,7 +39,10 @@ test('memory is virtualized, disks are layered and committed, branches are compa
   await dialog.getByRole('button', { name: 'Commit' }).click();
   await layers.nth(1).waitFor({ state: 'detached' });
   await tab('Activity');
-  await page.getByText(/^Commit: /).waitFor();
+  await page
+    .getByText(/^Commit: /)
+    .first()
+    .waitFor();
   await tab('Console');
   expect(await shell(page, 'md5sum -c /data/sum')).toContain('OK');
 
