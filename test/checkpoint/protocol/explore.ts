@@ -299,6 +299,7 @@ export async function explore(
     }
     schedules += 1;
     const what = await run.verdict().catch((thrown: Error) => thrown.stack ?? String(thrown));
+    await run.world.close();
     if (what !== undefined) return { schedules, problem: { schedule: run.steps, what } };
     path = choices;
     while (path.length > 0 && path.at(-1)!.taken === path.at(-1)!.of - 1) path.pop();

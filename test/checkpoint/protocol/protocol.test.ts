@@ -5,7 +5,7 @@ import { explore, type Scenario } from './explore.ts';
 import { MUTANTS, type Mutant, type ProtocolRequest, Stage } from './world.ts';
 
 /** Schedules of one scenario at most; `PROTOCOL_SCHEDULES` for longer searches. */
-const MOST = Number(process.env.PROTOCOL_SCHEDULES ?? 200);
+const MOST = Number(process.env.PROTOCOL_SCHEDULES ?? 800);
 
 const read = (at: number, page: number, first = 0, sectors = 2): ProtocolRequest => {
   return { kind: 'read', at, sectors, page, in: first };

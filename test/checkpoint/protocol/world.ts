@@ -9,7 +9,7 @@ import { RAM_BASE } from '../../../engine/core/core.ts';
 import type { BlockStatus } from '../../../engine/devices/virtio/block/backend.ts';
 import type { Layer } from '../../../engine/disk/chain/layer.ts';
 import { LiveDisk } from '../../../engine/disk/chain/live-disk.ts';
-import { openChain } from '../../../engine/disk/chain/open.ts';
+import { layersFrom, openChain } from '../../../engine/disk/chain/open.ts';
 import { createOverlay } from '../../../engine/disk/chain/overlay.ts';
 import type { HostFile } from '../../../engine/disk/disk.ts';
 import { createDiskBuffers, DiskLink } from '../../../engine/host/disk-link.ts';
@@ -306,6 +306,14 @@ export class World {
         this.manager.work(0);
         return true;
     }
+  }
+
+  /** Nothing may be in flight but what a broken protocol has forgotten. */
+  async close(): Promise<void> {
+    this.#gate.closed = false;
+    for (const { done } of this.operations.splice(0)) done();
+    const layers = new Set([this.#overlay, this.#base, ...layersFrom(this.#live.active)]);
+    await Promise.allSettled([...layers].map(layer => layer.close()));
   }
 
   savedTag(page: number, sector: number): number {
