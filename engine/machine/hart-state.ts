@@ -89,26 +89,36 @@ export type HartState = StateOf<typeof hartSection>;
 
 const range = (count: number) => Array.from({ length: count }, (_, index) => index);
 
-/** Copies the hart's state; between two runs of the core. */
+/**
+ * Copies the hart's state; between two runs of the core. In the pause of a checkpoint: loops instead of callbacks, since
+ * the runtime compiles each callback anew now and then, and its compiler takes the processor for a millisecond.
+ */
 export function saveHart(core: Core): HartState {
   core.settle();
   const { view, layout } = core;
-  const pins = core.word64(layout.MIP_PINS);
-  const csr = (number: number) => core.readMachineCsr(number);
-  const named = Object.fromEntries(CSR_NAMES.map(name => [name, csr(CSRS[name])])) as Record<CsrName, bigint>;
+  const integers: bigint[] = [];
+  const floats: bigint[] = [];
+  for (let index = 0; index < 32; index += 1) {
+    integers.push(core.register(index));
+    floats.push(core.floatRegister(index));
+  }
+  const pmpAddresses: bigint[] = [];
+  for (let index = 0; index < PMP_ENTRIES; index += 1) pmpAddresses.push(core.readMachineCsr(PMPADDR0 + index));
+  const named = {} as Record<CsrName, bigint>;
+  for (const name of CSR_NAMES) named[name] = core.readMachineCsr(CSRS[name]);
   return {
     pc: core.pc,
     mode: core.mode,
-    integers: range(32).map(index => core.register(index)),
-    floats: range(32).map(index => core.floatRegister(index)),
+    integers,
+    floats,
     fcsr: view.getUint32(layout.FFLAGS, true) | (view.getUint32(layout.FRM, true) << 5),
     mstatus: core.word64(layout.MSTATUS),
-    mipSoftware: csr(MIP) & ~pins,
-    mcycle: csr(MCYCLE),
-    minstret: csr(MINSTRET),
+    mipSoftware: core.readMachineCsr(MIP) & ~core.word64(layout.MIP_PINS),
+    mcycle: core.readMachineCsr(MCYCLE),
+    minstret: core.readMachineCsr(MINSTRET),
     retired: core.instructionsRetired,
-    pmpConfigurations: [csr(PMPCFG0), csr(PMPCFG2)],
-    pmpAddresses: range(PMP_ENTRIES).map(index => csr(PMPADDR0 + index)),
+    pmpConfigurations: [core.readMachineCsr(PMPCFG0), core.readMachineCsr(PMPCFG2)],
+    pmpAddresses,
     ...named,
   };
 }

@@ -75,10 +75,12 @@ export class PageMap {
   setInForce(ranges: PageRanges): void {
     const { MAP_RANGES, MAP_COUNT } = this.#tables.layout;
     this.refuseTooMany(ranges);
-    ranges.list.forEach(({ first, count }, index) => {
-      this.#tables.setWord(MAP_RANGES + index * 8, first);
-      this.#tables.setWord(MAP_RANGES + index * 8 + 4, count);
-    });
+    let at = MAP_RANGES;
+    for (const { first, count } of ranges.list) {
+      this.#tables.setWord(at, first);
+      this.#tables.setWord(at + 4, count);
+      at += 8;
+    }
     this.#tables.setWord(MAP_COUNT, ranges.list.length);
     this.#inForce = ranges.copy();
   }

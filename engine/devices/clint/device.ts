@@ -66,13 +66,11 @@ export class Clint implements WideDevice, Saves<ClintState> {
   }
 
   save(): ClintState {
-    return {
-      mtime: this.mtime,
-      harts: this.#harts.map(hart => ({
-        softwareInterrupt: hart.softwareInterrupt,
-        timeCompare: (BigInt(hart.compareHigh) << 32n) | BigInt(hart.compareLow),
-      })),
-    };
+    const harts: ClintState['harts'][number][] = [];
+    for (const { softwareInterrupt, compareHigh, compareLow } of this.#harts) {
+      harts.push({ softwareInterrupt, timeCompare: (BigInt(compareHigh) << 32n) | BigInt(compareLow) });
+    }
+    return { mtime: this.mtime, harts };
   }
 
   reset(): void {

@@ -76,12 +76,14 @@ export class Plic implements MmioDevice, Saves<PlicState> {
   }
 
   save(): PlicState {
+    const contexts: PlicState['contexts'][number][] = [];
+    for (const { enabled, threshold } of this.#contexts) contexts.push({ enabled: [...enabled], threshold });
     return {
       priorities: this.#priorities.slice(),
       levels: [...this.#levels],
       pending: [...this.#pending],
       claimed: [...this.#claimed],
-      contexts: this.#contexts.map(({ enabled, threshold }) => ({ enabled: [...enabled], threshold })),
+      contexts,
     };
   }
 

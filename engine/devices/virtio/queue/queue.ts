@@ -189,16 +189,12 @@ export class SplitQueue {
   }
 
   save(): QueueState {
-    const address = (area: QueueArea): bigint => {
-      const [low = 0, high = 0] = this.#words[area];
-      return (BigInt(high) << 32n) | BigInt(low);
-    };
     return {
       size: this.#size,
       ready: this.#ready,
-      descriptors: address('descriptors'),
-      driver: address('driver'),
-      device: address('device'),
+      descriptors: wideAddress(this.#words.descriptors),
+      driver: wideAddress(this.#words.driver),
+      device: wideAddress(this.#words.device),
       nextAvailable: this.#nextAvailable,
       used: this.#used,
       signalled: this.#signalled,
@@ -314,4 +310,8 @@ export class SplitQueue {
     if (!this.#stopped) this.#fail(what);
     return undefined;
   }
+}
+
+function wideAddress([low = 0, high = 0]: readonly number[]): bigint {
+  return (BigInt(high) << 32n) | BigInt(low);
 }

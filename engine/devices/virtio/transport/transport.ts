@@ -2,6 +2,7 @@ import type { GuestMemory } from '../../../memory/guest-memory.ts';
 import { refuseState } from '../../../state/section.ts';
 import type { AccessWidth, GuestErrors, IrqLine } from '../../device.ts';
 import { type QueueArea, SplitQueue } from '../queue/queue.ts';
+import type { QueueState } from '../queue/state.ts';
 import {
   INTERRUPT,
   MAGIC,
@@ -216,6 +217,8 @@ export class VirtioTransport {
   }
 
   save(): TransportState {
+    const queues: QueueState[] = [];
+    for (const queue of this.queues) queues.push(queue.save());
     return {
       status: this.#status,
       interruptStatus: this.#interruptStatus,
@@ -225,7 +228,7 @@ export class VirtioTransport {
       driverFeaturesHigh: this.#driverFeaturesHigh,
       queueSelect: this.#queueSelect,
       configGeneration: this.#configGeneration,
-      queues: this.queues.map(queue => queue.save()),
+      queues,
     };
   }
 
