@@ -47,7 +47,7 @@ export class Engine {
   /** By the parent's wish. */
   #paused = false;
   /** Paused until the host has room for what the guest has written. */
-  #full = false;
+  #full: AfterimageError | undefined;
   #warnings = 0;
   #whenConsoleDrained: (() => void) | undefined;
 
@@ -93,7 +93,10 @@ export class Engine {
   /** Takes a checkpoint of the running machine. @throws AfterimageError, after which the machine runs on as before */
   async checkpoint(request: TakeRequest): Promise<TakenCheckpoint> {
     const { checkpoints } = this.#liveParts();
-    if (this.#full) throw new AfterimageError('no-space', 'The host has no room for what the guest has written');
+    if (this.#full !== undefined) {
+      const message = 'The host has no room for what the guest has written';
+      throw new AfterimageError('no-space', message, this.#full.context, { cause: this.#full });
+    }
     this.#run?.restore?.check();
     return await checkpoints.take(request);
   }
@@ -163,7 +166,7 @@ export class Engine {
       case 'resume':
         this.#paused = false;
         this.#run?.restore?.pager.retry();
-        if (this.#full) this.#run?.diskServer.retry();
+        if (this.#full !== undefined) this.#run?.diskServer.retry();
         else this.#control.requestPause(false, this.#hartBell);
         break;
       case 'stop':
@@ -319,7 +322,7 @@ export class Engine {
   }
 
   #waitForSpace(error: AfterimageError): void {
-    this.#full = true;
+    this.#full = error;
     // A write that was pending at the moment would be tried again on the overlay, and be missing below it (C6).
     this.#run?.live?.checkpoints.abort(error);
     this.#control.requestPause(true, this.#hartBell);
@@ -327,7 +330,7 @@ export class Engine {
   }
 
   #resumeWithSpace(): void {
-    this.#full = false;
+    this.#full = undefined;
     this.#link.send({ kind: 'disk-resumed' });
     if (!this.#paused) this.#control.requestPause(false, this.#hartBell);
   }
