@@ -47,6 +47,17 @@ describe('FileLock', () => {
     (await FileLock.take(other, 'write')).release();
   });
 
+  it('of a file that is being closed keeps nobody from one that has got its inode', async () => {
+    const file = newFile();
+    const other = `${file}.other`;
+    linkSync(file, other);
+    const lock = await FileLock.take(file, 'write');
+    lock.closing();
+    (await FileLock.take(other, 'write')).release();
+    await expect(FileLock.take(file, 'write')).rejects.toMatchObject({ kind: 'locked' });
+    lock.release();
+  });
+
   it('lets one writer in and names it to the next', async () => {
     const file = newFile();
     const lock = await FileLock.take(file, 'write');

@@ -34,6 +34,7 @@ export class FileLock {
   readonly #name: string;
   readonly #mode: LockMode;
   readonly #inode: string;
+  #closing = false;
 
   private constructor(folder: string, mode: LockMode, inode: string) {
     this.#folder = folder;
@@ -83,6 +84,14 @@ export class FileLock {
     }
   }
 
+  /**
+   * To be called before the file is closed, when nothing is read or written any more: the inode of one that was removed
+   * belongs to another file as soon as it is closed, before `release` is called.
+   */
+  closing(): void {
+    this.#closing = true;
+  }
+
   release(): void {
     held.delete(this);
     rmSync(path.join(this.#folder, this.#name), { force: true });
@@ -91,7 +100,7 @@ export class FileLock {
 
   #refuseOtherName(file: string): void {
     for (const other of held) {
-      if (other.#inode !== this.#inode || other.#folder === this.#folder) continue;
+      if (other.#closing || other.#inode !== this.#inode || other.#folder === this.#folder) continue;
       if (this.#mode === 'write' || other.#mode === 'write') throw usedTwice(file, other.#folder);
     }
   }

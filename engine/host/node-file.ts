@@ -140,6 +140,7 @@ class NodeFile implements HostFile {
           this.#whenIdle = resolve;
         });
       }
+      this.#lock.closing();
       await new Promise<void>((resolve, reject) => {
         close(this.#descriptor, error => (error ? reject(hostError(error, this.name, 'close')) : resolve()));
       });
